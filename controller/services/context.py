@@ -1,0 +1,123 @@
+"""Who is asking, what they may do, and what time it is.
+
+Rules kept here:
+
+1. A right is a verb (:class:`Permission`). People get rights through roles; a role is granted over an area and holds
+   for everything below it (:meth:`controller.services.directory.Directory.require` knows the tree).
+2. Time comes in through :class:`Clock`; no use-case reads a clock of its own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Protocol
+
+from schedules.instants import MonoUs
+
+
+class Clock(Protocol):
+    """The two times of this machine."""
+
+    def now(self) -> datetime:
+        """Wall time: aware, UTC."""
+        ...
+
+    def mono_us(self) -> MonoUs:
+        """Monotonic time, in microseconds."""
+        ...
+
+
+class SystemClock:
+    """The machine's own clocks."""
+
+    def now(self) -> datetime:
+        """Wall time: aware, UTC."""
+        return datetime.now(UTC)
+
+    def mono_us(self) -> MonoUs:
+        """Monotonic time, in microseconds."""
+        return MonoUs(time.monotonic_ns() // 1000)
+
+
+class Permission(StrEnum):
+    """A verb that may be granted."""
+
+    READ = "read"
+    DRAFT = "draft"
+    APPROVE = "approve"
+    SCHEDULE = "schedule"
+    PLAY_NOW = "play_now"
+    STOP = "stop"
+    VOLUME = "volume"
+    AGENT_CONTROL = "agent_control"
+    ENROL = "enrol"
+    POLICY_EDIT = "policy_edit"
+    USERS = "users"
+    AUDIT_READ = "audit_read"
+
+
+class Role(StrEnum):
+    """A set of verbs that belongs to a job at the desk."""
+
+    ADMIN = "admin"
+    EDITOR = "editor"  # biên tập
+    APPROVER = "approver"  # phê duyệt
+    OPERATOR = "operator"  # trực
+    TECHNICIAN = "technician"
+    VIEWER = "viewer"
+
+
+_P = Permission
+
+#: What each role may do. Approving is nobody's by-product: an editor cannot approve, an operator cannot draft.
+PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
+    Role.ADMIN: frozenset(Permission),
+    Role.EDITOR: frozenset({_P.READ, _P.DRAFT, _P.SCHEDULE}),
+    Role.APPROVER: frozenset({_P.READ, _P.APPROVE, _P.STOP}),
+    Role.OPERATOR: frozenset({_P.READ, _P.PLAY_NOW, _P.STOP, _P.VOLUME}),
+    Role.TECHNICIAN: frozenset({_P.READ, _P.VOLUME, _P.AGENT_CONTROL, _P.ENROL, _P.STOP}),
+    Role.VIEWER: frozenset({_P.READ}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RoleGrant:
+    """A role over an area and everything below it; ``area_id`` None means everywhere."""
+
+    role: Role
+    area_id: str | None
+
+    def allows(self, permission: Permission) -> bool:
+        """Whether the role contains the verb."""
+        return permission in PERMISSIONS[self.role]
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Whoever is asking."""
+
+    user_id: str
+    name: str
+    grants: tuple[RoleGrant, ...] = ()
+    token_hash: str | None = None  # the session they came with
+
+    @property
+    def audit_name(self) -> str:
+        """How the audit log names them."""
+        return f"{self.user_id} {self.name}"
+
+    def may_somewhere(self, permission: Permission) -> bool:
+        """Whether the verb is granted over any area at all. The first, coarse check of a route."""
+        return any(grant.allows(permission) for grant in self.grants)
+
+    def may_everywhere(self, permission: Permission) -> bool:
+        """Whether the verb is granted over the whole installation."""
+        return any(grant.area_id is None and grant.allows(permission) for grant in self.grants)
+
+
+#: The program itself (first start, drained journal, expiry).
+SYSTEM = Actor("system", "loa", (RoleGrant(Role.ADMIN, None),))

@@ -1,0 +1,460 @@
+"""Places, agents and people in memory: what every decision reads, so that none of them waits for the database.
+
+Rules kept here:
+
+1. The directory mirrors the database. It is loaded once at start (:meth:`Directory.load`); after that a use-case puts a
+   new entry in ``tx.on_commit`` of the transaction that wrote it, so memory is never ahead of the disk.
+2. Reading never awaits. STOP uses nothing else: token, grants and targets come from here while the database is locked.
+3. Entries are frozen; a change is a new entry. Everything runs in the event loop's thread.
+4. Policy is inherited: an area that says nothing about zone, quiet hours or caps has those of its nearest ancestor
+   that does; with none, :data:`DEFAULT_ZONE` and the defaults of :class:`schedules.model.ClusterSettings`.
+
+Not here: how entries are written (:mod:`controller.services.areas` and its neighbours).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime, time, timedelta
+from typing import TypeVar
+
+from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from controller.services.context import Actor, Permission, Role, RoleGrant
+from controller.services.errors import ConflictError, ForbiddenError, NotFoundError
+from controller.store import tables
+from schedules.ladder import Priority
+from schedules.model import MAX_ITEM, MAX_RELAY, Amplifier, ClusterSettings, QuietHours
+
+#: The zone of an installation whose areas name none.
+DEFAULT_ZONE = "Asia/Ho_Chi_Minh"
+#: Default quiet hours (DESIGN, section 5).
+DEFAULT_QUIET = QuietHours(time(21, 30), time(4, 45))
+
+
+@dataclass(frozen=True, slots=True)
+class AreaEntry:
+    """A node of the tree of places. ``quiet`` is None to inherit, ``"none"`` for no quiet hours at all."""
+
+    id: str
+    parent_id: str | None
+    name: str
+    kind: str
+    timezone: str | None = None
+    quiet: QuietHours | str | None = None
+    max_item: timedelta | None = None
+    max_relay: timedelta | None = None
+
+    @classmethod
+    def of(cls, row: tables.Area) -> AreaEntry:
+        """The entry of a row."""
+        quiet: QuietHours | str | None = None
+        if row.quiet_none:
+            quiet = "none"
+        elif row.quiet_begin is not None and row.quiet_end is not None:
+            quiet = QuietHours(time.fromisoformat(row.quiet_begin), time.fromisoformat(row.quiet_end))
+        return cls(
+            row.id,
+            row.parent_id,
+            row.name,
+            row.kind,
+            row.timezone,
+            quiet,
+            None if row.max_item_s is None else timedelta(seconds=row.max_item_s),
+            None if row.max_relay_s is None else timedelta(seconds=row.max_relay_s),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterEntry:
+    """A loudspeaker cluster. ``gains`` are decibels by class, sorted by class."""
+
+    id: str
+    area_id: str
+    name: str
+    latitude: float | None = None
+    longitude: float | None = None
+    languages: tuple[str, ...] = ("vi",)
+    contact_name: str = ""
+    contact_phone: str = ""
+    gains: tuple[tuple[Priority, float], ...] = ()
+    output_delay_ms: int = 0
+    amplifier: Amplifier = field(default_factory=Amplifier)
+    state: str = "active"
+
+    @property
+    def active(self) -> bool:
+        """Whether plans are made for it."""
+        return self.state == "active"
+
+    @classmethod
+    def of(cls, row: tables.Cluster) -> ClusterEntry:
+        """The entry of a row."""
+        gains = tuple(sorted((Priority[name], db) for name, db in row.gains.items()))
+        amplifier = Amplifier(
+            row.amplifier.get("port", "none"),
+            row.amplifier.get("pin"),
+            timedelta(milliseconds=row.amplifier.get("lead_ms", 0)),
+            timedelta(milliseconds=row.amplifier.get("tail_ms", 0)),
+        )
+        return cls(
+            row.id,
+            row.area_id,
+            row.name,
+            row.latitude,
+            row.longitude,
+            tuple(row.languages),
+            row.contact_name,
+            row.contact_phone,
+            gains,
+            row.output_delay_ms,
+            amplifier,
+            row.state,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AgentEntry:
+    """An enrolled (or waiting, or revoked) box."""
+
+    id: str
+    public_key: bytes
+    cluster_id: str | None
+    state: str  # pending | approved | revoked
+
+    @property
+    def approved(self) -> bool:
+        """Whether it may be spoken to."""
+        return self.state == "approved"
+
+    @classmethod
+    def of(cls, row: tables.Agent) -> AgentEntry:
+        """The entry of a row."""
+        return cls(row.id, bytes.fromhex(row.public_key), row.cluster_id, row.state)
+
+
+@dataclass(frozen=True, slots=True)
+class UserEntry:
+    """Someone who may sign in, with what they may do."""
+
+    id: str
+    name: str
+    display_name: str
+    disabled: bool
+    grants: tuple[RoleGrant, ...] = ()
+    must_change: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TokenEntry:
+    """A signed-in session, known by the hash of its token."""
+
+    hash: str
+    user_id: str
+    label: str
+    created_at: datetime
+    last_used: datetime
+    idle: timedelta
+    expires: datetime
+
+    def alive(self, now: datetime) -> bool:
+        """Neither expired nor left unused for too long."""
+        return now < self.expires and now - self.last_used < self.idle
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What was put or dropped: ``kind`` is area, cluster, agent, user or token."""
+
+    kind: str
+    id: str
+    removed: bool = False
+
+
+Listener = Callable[[Change], None]
+_Entry = TypeVar("_Entry", AreaEntry, ClusterEntry)
+
+
+class Directory:
+    """The memory of places, agents and people. See the module's rules."""
+
+    def __init__(self) -> None:
+        self.areas: dict[str, AreaEntry] = {}
+        self.clusters: dict[str, ClusterEntry] = {}
+        self.agents: dict[str, AgentEntry] = {}
+        self.users: dict[str, UserEntry] = {}
+        self.tokens: dict[str, TokenEntry] = {}
+        self._children: defaultdict[str | None, set[str]] = defaultdict(set)
+        self._clusters_in: defaultdict[str, set[str]] = defaultdict(set)
+        self._agents_of: defaultdict[str, set[str]] = defaultdict(set)
+        self._listeners: list[Listener] = []
+
+    def subscribe(self, listener: Listener) -> None:
+        """Call ``listener`` after every change. It runs in the event loop, must be quick and must not raise."""
+        self._listeners.append(listener)
+
+    async def load(self, session: AsyncSession) -> None:
+        """Fill from the database (at start)."""
+        for area in await session.exec(select(tables.Area)):
+            self.put_area(AreaEntry.of(area))
+        for cluster in await session.exec(select(tables.Cluster)):
+            self.put_cluster(ClusterEntry.of(cluster))
+        for agent in await session.exec(select(tables.Agent)):
+            self.put_agent(AgentEntry.of(agent))
+        grants: defaultdict[str, list[RoleGrant]] = defaultdict(list)
+        for grant in await session.exec(select(tables.Grant)):
+            grants[grant.user_id].append(RoleGrant(Role(grant.role), grant.area_id))
+        for user in await session.exec(select(tables.User)):
+            own = tuple(grants[user.id])
+            self.put_user(UserEntry(user.id, user.name, user.display_name, user.disabled, own, user.must_change))
+        for token in await session.exec(select(tables.Token)):
+            idle = timedelta(seconds=token.idle_s)
+            self.put_token(
+                TokenEntry(
+                    token.hash, token.user_id, token.label, token.created_at, token.last_used, idle, token.expires
+                )
+            )
+
+    # --- writing ---
+
+    def put_area(self, entry: AreaEntry) -> None:
+        """Add or replace an area."""
+        old = self.areas.get(entry.id)
+        if old is not None:
+            self._children[old.parent_id].discard(entry.id)
+        self.areas[entry.id] = entry
+        self._children[entry.parent_id].add(entry.id)
+        self._tell(Change("area", entry.id))
+
+    def drop_area(self, area_id: str) -> None:
+        """Forget an area."""
+        self._children[self.areas.pop(area_id).parent_id].discard(area_id)
+        self._tell(Change("area", area_id, removed=True))
+
+    def put_cluster(self, entry: ClusterEntry) -> None:
+        """Add or replace a cluster."""
+        old = self.clusters.get(entry.id)
+        if old is not None:
+            self._clusters_in[old.area_id].discard(entry.id)
+        self.clusters[entry.id] = entry
+        self._clusters_in[entry.area_id].add(entry.id)
+        self._tell(Change("cluster", entry.id))
+
+    def drop_cluster(self, cluster_id: str) -> None:
+        """Forget a cluster."""
+        self._clusters_in[self.clusters.pop(cluster_id).area_id].discard(cluster_id)
+        self._tell(Change("cluster", cluster_id, removed=True))
+
+    def put_agent(self, entry: AgentEntry) -> None:
+        """Add or replace an agent."""
+        old = self.agents.get(entry.id)
+        if old is not None and old.cluster_id is not None:
+            self._agents_of[old.cluster_id].discard(entry.id)
+        self.agents[entry.id] = entry
+        if entry.cluster_id is not None:
+            self._agents_of[entry.cluster_id].add(entry.id)
+        self._tell(Change("agent", entry.id))
+
+    def drop_agent(self, agent_id: str) -> None:
+        """Forget an agent."""
+        entry = self.agents.pop(agent_id)
+        if entry.cluster_id is not None:
+            self._agents_of[entry.cluster_id].discard(agent_id)
+        self._tell(Change("agent", agent_id, removed=True))
+
+    def put_user(self, entry: UserEntry) -> None:
+        """Add or replace a user, grants included."""
+        self.users[entry.id] = entry
+        self._tell(Change("user", entry.id))
+
+    def put_token(self, entry: TokenEntry) -> None:
+        """Add or replace a session."""
+        self.tokens[entry.hash] = entry
+        self._tell(Change("token", entry.hash))
+
+    def drop_token(self, token_hash: str) -> None:
+        """Forget a session, if it is there."""
+        if self.tokens.pop(token_hash, None) is not None:
+            self._tell(Change("token", token_hash, removed=True))
+
+    def _tell(self, change: Change) -> None:
+        for listener in self._listeners:
+            listener(change)
+
+    # --- people ---
+
+    def actor_of_token(self, token_hash: str, now: datetime) -> Actor | None:
+        """Who comes with this token, or None when it is unknown, expired, or its user is disabled."""
+        token = self.tokens.get(token_hash)
+        if token is None or not token.alive(now):
+            return None
+        user = self.users.get(token.user_id)
+        if user is None or user.disabled:
+            return None
+        self.tokens[token_hash] = replace(token, last_used=max(now, token.last_used))
+        return Actor(user.id, user.name, user.grants, token_hash)
+
+    def allows(self, actor: Actor, permission: Permission, area_id: str | None) -> bool:
+        """Whether ``actor`` has the verb over ``area_id`` (None: over everything)."""
+        held = {grant.area_id for grant in actor.grants if grant.allows(permission)}
+        if None in held or not held:
+            return bool(held)
+        return area_id is not None and any(node.id in held for node in self.lineage(area_id))
+
+    def require(self, actor: Actor, permission: Permission, area_id: str | None) -> None:
+        """Let through who has the verb over ``area_id`` (None: over everything).
+
+        Raises:
+            ForbiddenError: they have not.
+        """
+        if not self.allows(actor, permission, area_id):
+            where = f"area {area_id}" if area_id is not None else "the whole installation"
+            raise ForbiddenError(f"you need the right '{permission}' over {where}; ask an administrator for a role")
+
+    def require_cluster(self, actor: Actor, permission: Permission, cluster_id: str) -> ClusterEntry:
+        """Let through who has the verb over the cluster's area; returns the cluster.
+
+        Raises:
+            NotFoundError: there is no such cluster.
+            ForbiddenError: the right is missing.
+        """
+        cluster = self.cluster(cluster_id)
+        self.require(actor, permission, cluster.area_id)
+        return cluster
+
+    def user_named(self, name: str) -> UserEntry | None:
+        """The user with this sign-in name (upper and lower case are the same)."""
+        wanted = name.casefold()
+        return next((user for user in self.users.values() if user.name.casefold() == wanted), None)
+
+    # --- places ---
+
+    def area(self, area_id: str) -> AreaEntry:
+        """One area.
+
+        Raises:
+            NotFoundError: there is none with this id.
+        """
+        if area_id not in self.areas:
+            raise NotFoundError(f"there is no area {area_id!r}", code="area_not_found")
+        return self.areas[area_id]
+
+    def cluster(self, cluster_id: str) -> ClusterEntry:
+        """One cluster.
+
+        Raises:
+            NotFoundError: there is none with this id.
+        """
+        if cluster_id not in self.clusters:
+            raise NotFoundError(f"there is no cluster {cluster_id!r}", code="cluster_not_found")
+        return self.clusters[cluster_id]
+
+    def agent(self, agent_id: str) -> AgentEntry:
+        """One agent.
+
+        Raises:
+            NotFoundError: there is none with this id.
+        """
+        if agent_id not in self.agents:
+            raise NotFoundError(f"there is no agent {agent_id!r}", code="agent_not_found")
+        return self.agents[agent_id]
+
+    def find_cluster(self, text: str) -> ClusterEntry:
+        """A cluster by id or by a name that only one has.
+
+        Raises:
+            NotFoundError: nothing is called so.
+            ConflictError: several are.
+        """
+        if text in self.clusters:
+            return self.clusters[text]
+        return _only(text, "cluster", [entry for entry in self.clusters.values() if entry.name == text])
+
+    def find_area(self, text: str) -> AreaEntry:
+        """An area by id or by a name that only one has.
+
+        Raises:
+            NotFoundError: nothing is called so.
+            ConflictError: several are.
+        """
+        if text in self.areas:
+            return self.areas[text]
+        return _only(text, "area", [entry for entry in self.areas.values() if entry.name == text])
+
+    def lineage(self, area_id: str) -> Iterator[AreaEntry]:
+        """The area, its parent, and so on up to the root."""
+        node = self.areas.get(area_id)
+        while node is not None:
+            yield node
+            node = self.areas.get(node.parent_id) if node.parent_id is not None else None
+
+    def subtree(self, area_id: str) -> Iterator[AreaEntry]:
+        """The area and everything below it, parents before children."""
+        waiting = [area_id]
+        while waiting:
+            node = waiting.pop()
+            if node in self.areas:
+                yield self.areas[node]
+                waiting.extend(sorted(self._children[node], reverse=True))
+
+    def children(self, area_id: str | None) -> tuple[AreaEntry, ...]:
+        """The areas directly below (None: the roots), by name."""
+        return tuple(sorted((self.areas[child] for child in self._children[area_id]), key=lambda area: area.name))
+
+    def clusters_in(self, area_id: str) -> tuple[ClusterEntry, ...]:
+        """The clusters of this area and of everything below it."""
+        ids = (cluster for area in self.subtree(area_id) for cluster in sorted(self._clusters_in[area.id]))
+        return tuple(self.clusters[cluster] for cluster in ids)
+
+    def clusters_of(self, *, areas: Iterable[str] = (), clusters: Iterable[str] = ()) -> frozenset[str]:
+        """Ids of the clusters that a list of areas and clusters means (ids that do not exist are left out)."""
+        inside = {entry.id for area in areas for entry in self.clusters_in(area)}
+        return frozenset(inside | {cluster for cluster in clusters if cluster in self.clusters})
+
+    def agents_of(self, clusters: Iterable[str]) -> frozenset[str]:
+        """Ids of the approved agents that sound for these clusters."""
+        found = (agent for cluster in clusters for agent in self._agents_of.get(cluster, ()))
+        return frozenset(agent for agent in found if self.agents[agent].approved)
+
+    # --- policy ---
+
+    def timezone_of(self, area_id: str) -> str:
+        """The IANA zone that holds in an area."""
+        return next((node.timezone for node in self.lineage(area_id) if node.timezone is not None), DEFAULT_ZONE)
+
+    def quiet_of(self, area_id: str) -> QuietHours | None:
+        """The quiet hours that hold in an area, None when it has none."""
+        said = next((node.quiet for node in self.lineage(area_id) if node.quiet is not None), DEFAULT_QUIET)
+        return said if isinstance(said, QuietHours) else None
+
+    def effective_settings(self, cluster_id: str) -> ClusterSettings:
+        """What holds at one cluster: its own settings under the policy of its areas.
+
+        Raises:
+            NotFoundError: there is no such cluster.
+        """
+        cluster = self.cluster(cluster_id)
+        lineage = tuple(self.lineage(cluster.area_id))
+        return ClusterSettings(
+            cluster_id=cluster.id,
+            timezone=self.timezone_of(cluster.area_id),
+            quiet_hours=self.quiet_of(cluster.area_id),
+            gains=cluster.gains,
+            output_delay=timedelta(milliseconds=cluster.output_delay_ms),
+            amplifier=cluster.amplifier,
+            languages=cluster.languages,
+            max_item=next((node.max_item for node in lineage if node.max_item is not None), MAX_ITEM),
+            max_relay=next((node.max_relay for node in lineage if node.max_relay is not None), MAX_RELAY),
+        )
+
+
+def _only(text: str, kind: str, found: list[_Entry]) -> _Entry:
+    if not found:
+        raise NotFoundError(f"there is no {kind} {text!r}", code=f"{kind}_not_found")
+    if len(found) > 1:
+        ids = ", ".join(sorted(entry.id for entry in found)[:5])
+        raise ConflictError(f"several are called {text!r}; use the id: {ids}", code="name_ambiguous")
+    return found[0]

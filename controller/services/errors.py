@@ -1,0 +1,89 @@
+"""Errors of the use-cases, as a tree. The API turns each branch into one HTTP status; ``code`` is what scripts read.
+
+* ServiceError: the request was understood and cannot be done
+  * InvalidError (422): what was asked for makes no sense as such
+  * UnauthenticatedError (401): nobody is signed in, or no longer
+  * ForbiddenError (403): signed in, but without the right
+  * NotFoundError (404): there is no such thing
+  * ConflictError (409): it contradicts what is there now
+  * TooManyError (429): too many tries; wait
+  * BusyError (503): cannot be done right now; the same request may be repeated
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class FieldProblem:
+    """One field that was refused: a path such as ``quiet_hours.begin``, and why."""
+
+    field: str
+    message: str
+    code: str = "invalid"
+
+
+class ServiceError(Exception):
+    """The request was understood and cannot be done.
+
+    Attributes:
+        code: stable snake_case word for scripts.
+        detail: a sentence for people: what is wrong and what to do.
+        fields: the fields at fault, if any.
+    """
+
+    code = "failed"
+
+    def __init__(self, detail: str, *, code: str | None = None, fields: Sequence[FieldProblem] = ()) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.code = code or type(self).code
+        self.fields = tuple(fields)
+
+
+class InvalidError(ServiceError):
+    """What was asked for makes no sense as such."""
+
+    code = "invalid_input"
+
+
+class UnauthenticatedError(ServiceError):
+    """Nobody is signed in, or no longer."""
+
+    code = "unauthenticated"
+
+
+class ForbiddenError(ServiceError):
+    """Signed in, but without the right."""
+
+    code = "forbidden"
+
+
+class NotFoundError(ServiceError):
+    """There is no such thing."""
+
+    code = "not_found"
+
+
+class ConflictError(ServiceError):
+    """It contradicts what is there now."""
+
+    code = "conflict"
+
+
+class TooManyError(ServiceError):
+    """Too many tries; wait ``retry_after`` seconds."""
+
+    code = "too_many_tries"
+
+    def __init__(self, detail: str, *, retry_after: int, code: str | None = None) -> None:
+        super().__init__(detail, code=code)
+        self.retry_after = retry_after
+
+
+class BusyError(ServiceError):
+    """Cannot be done right now; the same request may be repeated."""
+
+    code = "busy"
