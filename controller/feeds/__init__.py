@@ -1,0 +1,24 @@
+"""Live sources as the controller fetches them: radio over HTTP, Icecast and SHOUTcast.
+
+Bytes come in, titles and tricks stay out. Not here: decoding, timing, reconnecting.
+"""
+
+from __future__ import annotations
+
+from controller.feeds.addresses import AddressPolicy, GuardedResolver
+from controller.feeds.errors import FeedContentError, FeedError, FeedLostError, FeedRefusedError
+from controller.feeds.icy import IcyStripper
+from controller.feeds.station import FeedTimeouts, Station, open_station
+
+__all__ = [
+    "AddressPolicy",
+    "FeedContentError",
+    "FeedError",
+    "FeedLostError",
+    "FeedRefusedError",
+    "FeedTimeouts",
+    "GuardedResolver",
+    "IcyStripper",
+    "Station",
+    "open_station",
+]
