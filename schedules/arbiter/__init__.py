@@ -1,0 +1,34 @@
+"""The arbiter: one pure function from (plan, live sources, orders, now) to what a cluster sounds.
+
+The agent plays by it, the console previews by it, reports judge by it. It reads no clock and does no I/O.
+
+How to use it: keep a :class:`State`; call :func:`advance` at ``Decision.until`` and whenever an input changes. A
+situation holds from the state's instant on, so when inputs change give the old one as ``before``: the old one is then
+advanced to ``now`` first. Splitting an advance into smaller ones changes nothing.
+"""
+
+from schedules.arbiter.decision import Decision, Event, EventKind, Outcome, Sounding, Span
+from schedules.arbiter.engine import advance, timeline
+from schedules.arbiter.situation import LiveSource, Order, PlayNow, Situation, Stop, Withdraw
+from schedules.arbiter.state import RETENTION, Phase, Progress, State
+
+__all__ = [
+    "RETENTION",
+    "Decision",
+    "Event",
+    "EventKind",
+    "LiveSource",
+    "Order",
+    "Outcome",
+    "Phase",
+    "PlayNow",
+    "Progress",
+    "Situation",
+    "Sounding",
+    "Span",
+    "State",
+    "Stop",
+    "Withdraw",
+    "advance",
+    "timeline",
+]
