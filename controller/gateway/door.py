@@ -1,0 +1,202 @@
+"""The agents' listener: sockets open, TLS, and aiohttp behind it.
+
+1. TLS unless the address is loopback; plain anywhere else is refused at start with what to do.
+2. aiohttp sees only connections that were counted in (:mod:`controller.gateway.front`). Compression, access log and
+   the server's version are off; a request that is not understood gets a short text and no traceback.
+3. Closing says 1012 to every agent (they come back with jitter), then lets go of everything within its time-out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+
+from controller.gateway.admission import Census, is_loopback
+from controller.gateway.errors import ListenError
+from controller.gateway.front import Front, Porch
+from controller.gateway.limits import GatewayLimits
+
+_log = structlog.get_logger(__name__)
+
+Handler = Callable[[web.Request, Front], Awaitable[web.StreamResponse]]
+
+#: Idle HTTP connections (between two downloads) are kept this long, in seconds.
+_KEEPALIVE_S = 15.0
+#: Connections waiting to be accepted: a district reconnects within a second.
+_BACKLOG = 4096
+_CLOSE_S = 5.0
+#: What a plain link is bound to in the handshake instead of a certificate.
+NO_CERTIFICATE = bytes(32)
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerTls:
+    """Certificate chain and key, as PEM files."""
+
+    certificate: Path
+    key: Path
+
+    def context(self) -> ssl.SSLContext:
+        """A server context for them.
+
+        Raises:
+            ListenError: the files are missing, broken or do not belong together.
+        """
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        try:
+            context.load_cert_chain(self.certificate, self.key)
+        except (OSError, ssl.SSLError) as error:
+            raise ListenError(
+                f"the certificate {self.certificate} and its key cannot be used ({error}); "
+                "name a matching pair, or remove both and a new pair is made at the next start"
+            ) from error
+        return context
+
+    def sha256(self) -> bytes:
+        """SHA-256 of the certificate (DER), to which both sides bind their handshake.
+
+        Raises:
+            ListenError: the file holds no certificate.
+        """
+        try:
+            pem = self.certificate.read_text(encoding="ascii")
+            begin = pem.index("-----BEGIN CERTIFICATE-----")
+            end = pem.index("-----END CERTIFICATE-----") + len("-----END CERTIFICATE-----")
+            return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem[begin:end])).digest()
+        except (OSError, ValueError) as error:
+            raise ListenError(f"{self.certificate} holds no certificate in PEM form") from error
+
+
+class Door:
+    """The listening sockets of one gateway."""
+
+    def __init__(
+        self,
+        routes: Sequence[tuple[str, Handler]],
+        *,
+        limits: GatewayLimits,
+        now_us: Callable[[], int],
+        tls: ListenerTls | None,
+    ) -> None:
+        self._tls = tls
+        app = web.Application(middlewares=[_front_desk], client_max_size=1024)
+        for path, handler in routes:
+            app.router.add_get(path, _with_front(handler), allow_head=False)
+        app.on_response_prepare.append(_anonymous)
+        self._runner = web.AppRunner(
+            app, access_log=None, keepalive_timeout=_KEEPALIVE_S, shutdown_timeout=_CLOSE_S, handle_signals=False
+        )
+        self._servers: list[asyncio.Server] = []
+        self._limits = limits
+        self._now_us = now_us
+        self.census = Census(limits)
+        self._porch: Porch | None = None
+
+    @property
+    def certificate_sha256(self) -> bytes:
+        """What handshakes on this listener are bound to."""
+        return NO_CERTIFICATE if self._tls is None else self._tls.sha256()
+
+    @property
+    def secure(self) -> bool:
+        """Whether TLS is on."""
+        return self._tls is not None
+
+    @property
+    def port(self) -> int:
+        """The port that was opened.
+
+        Raises:
+            ListenError: nothing is open.
+        """
+        if not self._servers:
+            raise ListenError("the agents' listener is not open")
+        return int(self._servers[0].sockets[0].getsockname()[1])
+
+    async def open(self, host: str, port: int) -> None:
+        """Listen.
+
+        Raises:
+            ListenError: plain off loopback, an address that is taken or not ours, or an unusable certificate.
+        """
+        if self._tls is None and not (host == "localhost" or is_loopback(host)):
+            raise ListenError(f"agents may not be served without TLS on {host}; use 127.0.0.1, or switch TLS on")
+        context = None if self._tls is None else self._tls.context()
+        await self._runner.setup()
+        server = self._runner.server
+        assert server is not None  # noqa: S101 - setup() has just made it
+        self._porch = Porch(self._limits, self.census, server, self._now_us, context)
+        try:
+            listening = await asyncio.get_running_loop().create_server(
+                self._porch.gate, host, port, backlog=_BACKLOG, reuse_address=True
+            )
+        except OSError as error:
+            await self._runner.cleanup()
+            raise ListenError(
+                f"the agents' listener cannot use {host}:{port} ({error.strerror or error}); "
+                "another controller may be running, or the address is not this machine's"
+            ) from error
+        self._servers.append(listening)
+
+    async def close(self) -> None:
+        """Stop listening and let go of every connection."""
+        for server in self._servers:
+            server.close()
+        if self._porch is not None:
+            for task in list(self._porch.tasks):
+                task.cancel()
+            await asyncio.gather(*self._porch.tasks, return_exceptions=True)
+        await self._runner.cleanup()
+        if self._porch is not None:
+            for front in list(self._porch.fronts):
+                front.abort()
+        self._servers.clear()
+
+
+@web.middleware
+async def _front_desk(request: web.Request, handler: Callable[..., Awaitable[web.StreamResponse]]) -> web.StreamResponse:
+    front = front_of(request)
+    front.request_arrived()
+    try:
+        return await handler(request)
+    except web.HTTPException:
+        raise
+    except (ConnectionError, asyncio.CancelledError):
+        raise
+    except Exception:
+        _log.exception("agent_request_failed", path=request.path)
+        raise web.HTTPInternalServerError(text="the controller failed on this request; its log says why") from None
+    finally:
+        front.request_done()
+
+
+def _with_front(handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await handler(request, front_of(request))
+
+    return handle
+
+
+def front_of(request: web.Request) -> Front:
+    """The front of the connection a request came on.
+
+    Raises:
+        ConnectionResetError: it is gone already.
+    """
+    transport = request.transport
+    front = None if transport is None else transport.get_protocol()
+    if not isinstance(front, Front):
+        raise ConnectionResetError("the connection is gone")
+    return front
+
+
+async def _anonymous(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Server"] = "loa"
