@@ -6,6 +6,7 @@ is mono 48 kHz float (:data:`audio.pcm.Samples`); Opus packets are 20 ms = 960 s
 
 from __future__ import annotations
 
+from audio.codec.mp3 import MP3_FRAMES, encode_mp3
 from audio.codec.opus import (
     DEFAULT_BIT_RATE,
     MAX_PACKET_BYTES,
@@ -21,11 +22,13 @@ from audio.codec.writer import OggOpusWriter
 __all__ = [
     "DEFAULT_BIT_RATE",
     "MAX_PACKET_BYTES",
+    "MP3_FRAMES",
     "PACKET_FRAMES",
     "PRE_ROLL",
     "OggOpusReader",
     "OggOpusWriter",
     "OpusDecoder",
     "OpusEncoder",
+    "encode_mp3",
     "packet_frames",
 ]
