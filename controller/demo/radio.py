@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 from aiohttp import web
@@ -51,7 +52,7 @@ class RadioStation:
         self.connections = 0
         self.url = ""
 
-    async def __aenter__(self) -> RadioStation:
+    async def __aenter__(self) -> Self:
         app = web.Application()
         app.router.add_get("/radio.mp3", self._listen)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
@@ -79,8 +80,9 @@ class RadioStation:
         position = self._now() - _BURST_FRAMES
         try:
             while True:
-                chunk = b"".join(self._frames[i % len(self._frames)] for i in range(position, self._now()))
-                position = max(position, self._now())
+                until = self._now()
+                chunk = b"".join(self._frames[i % len(self._frames)] for i in range(position, until))
+                position = until
                 if chunk:
                     data = titles.weave(chunk) if titles else chunk
                     await asyncio.wait_for(response.write(data), _WRITE_TIMEOUT_S)
