@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from typing import TypeVar
 
@@ -24,145 +24,15 @@ from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from controller.services.context import Actor, Permission, Role, RoleGrant
+from controller.services.entries import AgentEntry, AreaEntry, ClusterEntry, TokenEntry, UserEntry
 from controller.services.errors import ConflictError, ForbiddenError, NotFoundError
 from controller.store import tables
-from schedules.ladder import Priority
-from schedules.model import MAX_ITEM, MAX_RELAY, Amplifier, ClusterSettings, QuietHours
+from schedules.model import MAX_ITEM, MAX_RELAY, ClusterSettings, QuietHours
 
 #: The zone of an installation whose areas name none.
 DEFAULT_ZONE = "Asia/Ho_Chi_Minh"
 #: Default quiet hours (DESIGN, section 5).
 DEFAULT_QUIET = QuietHours(time(21, 30), time(4, 45))
-
-
-@dataclass(frozen=True, slots=True)
-class AreaEntry:
-    """A node of the tree of places. ``quiet`` is None to inherit, ``"none"`` for no quiet hours at all."""
-
-    id: str
-    parent_id: str | None
-    name: str
-    kind: str
-    timezone: str | None = None
-    quiet: QuietHours | str | None = None
-    max_item: timedelta | None = None
-    max_relay: timedelta | None = None
-
-    @classmethod
-    def of(cls, row: tables.Area) -> AreaEntry:
-        """The entry of a row."""
-        quiet: QuietHours | str | None = None
-        if row.quiet_none:
-            quiet = "none"
-        elif row.quiet_begin is not None and row.quiet_end is not None:
-            quiet = QuietHours(time.fromisoformat(row.quiet_begin), time.fromisoformat(row.quiet_end))
-        return cls(
-            row.id,
-            row.parent_id,
-            row.name,
-            row.kind,
-            row.timezone,
-            quiet,
-            None if row.max_item_s is None else timedelta(seconds=row.max_item_s),
-            None if row.max_relay_s is None else timedelta(seconds=row.max_relay_s),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterEntry:
-    """A loudspeaker cluster. ``gains`` are decibels by class, sorted by class."""
-
-    id: str
-    area_id: str
-    name: str
-    latitude: float | None = None
-    longitude: float | None = None
-    languages: tuple[str, ...] = ("vi",)
-    contact_name: str = ""
-    contact_phone: str = ""
-    gains: tuple[tuple[Priority, float], ...] = ()
-    output_delay_ms: int = 0
-    amplifier: Amplifier = field(default_factory=Amplifier)
-    state: str = "active"
-
-    @property
-    def active(self) -> bool:
-        """Whether plans are made for it."""
-        return self.state == "active"
-
-    @classmethod
-    def of(cls, row: tables.Cluster) -> ClusterEntry:
-        """The entry of a row."""
-        gains = tuple(sorted((Priority[name], db) for name, db in row.gains.items()))
-        amplifier = Amplifier(
-            row.amplifier.get("port", "none"),
-            row.amplifier.get("pin"),
-            timedelta(milliseconds=row.amplifier.get("lead_ms", 0)),
-            timedelta(milliseconds=row.amplifier.get("tail_ms", 0)),
-        )
-        return cls(
-            row.id,
-            row.area_id,
-            row.name,
-            row.latitude,
-            row.longitude,
-            tuple(row.languages),
-            row.contact_name,
-            row.contact_phone,
-            gains,
-            row.output_delay_ms,
-            amplifier,
-            row.state,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class AgentEntry:
-    """An enrolled (or waiting, or revoked) box."""
-
-    id: str
-    public_key: bytes
-    cluster_id: str | None
-    state: str  # pending | approved | revoked
-
-    @property
-    def approved(self) -> bool:
-        """Whether it may be spoken to."""
-        return self.state == "approved"
-
-    @classmethod
-    def of(cls, row: tables.Agent) -> AgentEntry:
-        """The entry of a row."""
-        return cls(row.id, bytes.fromhex(row.public_key), row.cluster_id, row.state)
-
-
-@dataclass(frozen=True, slots=True)
-class UserEntry:
-    """Someone who may sign in, with what they may do."""
-
-    id: str
-    name: str
-    display_name: str
-    disabled: bool
-    grants: tuple[RoleGrant, ...] = ()
-    must_change: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class TokenEntry:
-    """A signed-in session, known by the hash of its token."""
-
-    hash: str
-    user_id: str
-    label: str
-    created_at: datetime
-    last_used: datetime
-    idle: timedelta
-    expires: datetime
-
-    def alive(self, now: datetime) -> bool:
-        """Neither expired nor left unused for too long."""
-        return now < self.expires and now - self.last_used < self.idle
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,14 +79,9 @@ class Directory:
             grants[grant.user_id].append(RoleGrant(Role(grant.role), grant.area_id))
         for user in await session.exec(select(tables.User)):
             own = tuple(grants[user.id])
-            self.put_user(UserEntry(user.id, user.name, user.display_name, user.disabled, own, user.must_change))
+            self.put_user(UserEntry.of(user, own))
         for token in await session.exec(select(tables.Token)):
-            idle = timedelta(seconds=token.idle_s)
-            self.put_token(
-                TokenEntry(
-                    token.hash, token.user_id, token.label, token.created_at, token.last_used, idle, token.expires
-                )
-            )
+            self.put_token(TokenEntry.of(token))
 
     # --- writing ---
 
@@ -458,3 +323,17 @@ def _only(text: str, kind: str, found: list[_Entry]) -> _Entry:
         ids = ", ".join(sorted(entry.id for entry in found)[:5])
         raise ConflictError(f"several are called {text!r}; use the id: {ids}", code="name_ambiguous")
     return found[0]
+
+
+__all__ = [
+    "DEFAULT_QUIET",
+    "DEFAULT_ZONE",
+    "AgentEntry",
+    "AreaEntry",
+    "Change",
+    "ClusterEntry",
+    "Directory",
+    "Listener",
+    "TokenEntry",
+    "UserEntry",
+]

@@ -1,0 +1,7 @@
+"""The staff API: typed routes over the use-cases, problem+json errors, an OpenAPI 3.1 document made from the routes."""
+
+from controller.api.problems import RequestError
+from controller.api.routing import Access, Call, Route, route
+from controller.api.schema import Empty, Page, PageQuery, Schema, paginate
+
+__all__ = ["Access", "Call", "Empty", "Page", "PageQuery", "RequestError", "Route", "Schema", "paginate", "route"]

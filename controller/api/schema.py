@@ -1,0 +1,92 @@
+"""Shapes of what the API takes and gives: strict outside, frozen inside.
+
+Rules kept here: unknown fields are refused; numbers are finite; texts are bounded and carry no control characters;
+lists are bounded. Every shape ends up in the OpenAPI document under its class name, so names are chosen for readers.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Sequence
+from typing import Annotated, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from controller.services.errors import FieldProblem, InvalidError
+
+#: Most entries a list gives at once.
+PAGE_MAX = 500
+PAGE_DEFAULT = 100
+
+#: One line for people: a name, a title.
+Line = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f\u2028\u2029]+$"),
+]
+#: A line that may be empty.
+OptionalLine = Annotated[
+    str, StringConstraints(strip_whitespace=True, max_length=200, pattern=r"^[^\x00-\x1f\x7f\u2028\u2029]*$")
+]
+#: An id of something.
+Id = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
+
+
+class Schema(BaseModel):
+    """Base of every shape of the API."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, from_attributes=True)
+
+
+class Empty(Schema):
+    """No body, or no query."""
+
+
+class PageQuery(Schema):
+    """How much of a list, and from where."""
+
+    limit: int = Field(PAGE_DEFAULT, ge=1, le=PAGE_MAX, description="Most entries to give")
+    cursor: str | None = Field(None, max_length=1024, description="'next' of the page before")
+
+
+ItemT = TypeVar("ItemT")
+RowT = TypeVar("RowT")
+
+
+class Page(Schema, Generic[ItemT]):
+    """A part of a list."""
+
+    items: tuple[ItemT, ...]
+    next: str | None = Field(None, description="Give it as 'cursor' to go on; null at the end")
+
+
+def paginate(
+    rows: Sequence[RowT], query: PageQuery, *, key: Callable[[RowT], str], show: Callable[[RowT], ItemT]
+) -> Page[ItemT]:
+    """One page of ``rows``, ordered by ``key`` (which must be unique among them).
+
+    The cursor names the last row given, so rows that come or go in between shift nothing.
+
+    Raises:
+        InvalidError: the cursor was not made by this function.
+    """
+    ordered = sorted(rows, key=key)
+    if query.cursor is not None:
+        after = _decode_cursor(query.cursor)
+        ordered = [row for row in ordered if key(row) > after]
+    page = ordered[: query.limit]
+    more = len(ordered) > len(page)
+    return Page[ItemT](items=tuple(show(row) for row in page), next=encode_cursor(key(page[-1])) if more else None)
+
+
+def encode_cursor(key: str) -> str:
+    """A cursor after the row with this key."""
+    return base64.urlsafe_b64encode(key.encode()).decode()
+
+
+def _decode_cursor(cursor: str) -> str:
+    try:
+        return base64.b64decode(cursor, altchars=b"-_", validate=True).decode()
+    except (binascii.Error, ValueError) as error:
+        fields = [FieldProblem("cursor", "not a cursor of this list")]
+        raise InvalidError("the cursor is not one this list gave", fields=fields) from error
