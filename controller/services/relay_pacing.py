@@ -1,0 +1,119 @@
+"""When each second of a relayed station is to sound: packets in, timed chunks out. Pure.
+
+Rules kept here:
+
+1. A chunk is at most :data:`CHUNK` packets; its ``play_at`` follows the chunk before it to the microsecond, or it is
+   marked ``discontinuity`` and lies later. Chunks never overlap in time.
+2. Opened ahead of its window, a source is only kept warm: old packets make room for new ones, and the first chunk
+   plays exactly at the window's start.
+3. A chunk is handed out :data:`LEAD` before it plays. One that would go out with less than :data:`SHORTEST_LEAD` left
+   is put off to a new anchor: a short silence everywhere instead of fragments somewhere.
+4. At most :data:`MAX_BUFFER` packets wait. When full, the reader stops reading, and the station waits for us (a file
+   served as a "stream" at full speed is thereby played at its own pace).
+
+Not here: where packets come from (:mod:`controller.services.carrier`), their bytes on the wire (:mod:`protocol`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from schedules.instants import MediaUs
+
+#: One Opus packet, in microseconds and in samples.
+PACKET_US: Final = 20_000
+PACKET_FRAMES: Final = 960
+#: Packets in a bundle: 1 s, the longest a relay may use (DESIGN, section 4).
+CHUNK: Final = 50
+#: How far ahead of its playing a chunk goes out; a new anchor may have a little less.
+LEAD: Final = 3_000_000
+ANCHOR_LEAD: Final = 2_000_000
+SHORTEST_LEAD: Final = 1_000_000
+#: What is kept of the burst that a station sends at first: it carries us over stalls of its network.
+CUSHION: Final = 250
+#: 30 s of sound.
+MAX_BUFFER: Final = 1500
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Packets that play in a row from ``play_at``. ``discontinuity``: not the continuation of the chunk before."""
+
+    play_at: MediaUs
+    packets: tuple[bytes, ...]
+    discontinuity: bool
+
+    @property
+    def ends(self) -> MediaUs:
+        """When its last sample has been played."""
+        return MediaUs(self.play_at + len(self.packets) * PACKET_US)
+
+
+class Pacer:
+    """Times the packets of one source. ``start`` is the first instant anything is to sound."""
+
+    def __init__(self, start: MediaUs) -> None:
+        self._start = start
+        self._buffer: deque[bytes] = deque()
+        self._next: MediaUs | None = None  # play_at of the next chunk; None: to be anchored
+        self._ended: MediaUs = start  # end of what was handed out last
+        self._flush = False  # the source is gone: a short last chunk may go
+
+    @property
+    def full(self) -> bool:
+        """Whether the reader must wait."""
+        return len(self._buffer) >= MAX_BUFFER
+
+    @property
+    def buffered_us(self) -> int:
+        """Microseconds of sound that wait."""
+        return len(self._buffer) * PACKET_US
+
+    def push(self, packets: Sequence[bytes]) -> None:
+        """Packets that follow the ones before, as the encoder made them."""
+        if self._flush:  # what is left belongs to a source that was lost; the new one begins a new anchor
+            self._anew()
+        self._buffer.extend(packets)
+        if self._next is None:
+            while len(self._buffer) > CUSHION:
+                self._buffer.popleft()
+
+    def interrupt(self) -> None:
+        """The source is lost: what is buffered still goes out; what comes later starts anew."""
+        self._flush = True
+
+    def due_at(self, now: MediaUs) -> MediaUs | None:
+        """When :meth:`take` will have something, if nothing more comes. None: only after more packets."""
+        if not self._ready():
+            return None
+        if self._next is None:
+            return MediaUs(max(now, self._start - LEAD))
+        return MediaUs(max(now, self._next - LEAD))
+
+    def take(self, now: MediaUs) -> Chunk | None:
+        """The next chunk, if it is time for it."""
+        due = self.due_at(now)
+        if due is None or due > now:
+            return None
+        fresh = self._next is None or self._next - now < SHORTEST_LEAD
+        if fresh:
+            self._next = MediaUs(max(self._start, self._ended, now + ANCHOR_LEAD))
+        play_at = self._next
+        assert play_at is not None  # noqa: S101 - anchored above
+        packets = tuple(self._buffer.popleft() for _ in range(min(CHUNK, len(self._buffer))))
+        chunk = Chunk(play_at, packets, fresh)
+        self._next = self._ended = chunk.ends
+        if self._flush and not self._buffer:
+            self._anew()
+        return chunk
+
+    def _ready(self) -> bool:
+        return len(self._buffer) >= CHUNK or (self._flush and bool(self._buffer))
+
+    def _anew(self) -> None:
+        self._buffer.clear()
+        self._next = None
+        self._flush = False
