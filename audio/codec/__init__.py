@@ -6,6 +6,8 @@ is mono 48 kHz float (:data:`audio.pcm.Samples`); Opus packets are 20 ms = 960 s
 
 from __future__ import annotations
 
+from audio.codec.downmix import mono
+from audio.codec.measure import Loudness, LoudnessMeter
 from audio.codec.mp3 import MP3_FRAMES, encode_mp3
 from audio.codec.opus import (
     DEFAULT_BIT_RATE,
@@ -17,18 +19,28 @@ from audio.codec.opus import (
     packet_frames,
 )
 from audio.codec.reader import OggOpusReader
+from audio.codec.resample import Resampler
+from audio.codec.source import FILE_FORMATS, RADIO_FORMATS, Block, SoundSource
 from audio.codec.writer import OggOpusWriter
 
 __all__ = [
     "DEFAULT_BIT_RATE",
+    "FILE_FORMATS",
     "MAX_PACKET_BYTES",
     "MP3_FRAMES",
     "PACKET_FRAMES",
     "PRE_ROLL",
+    "RADIO_FORMATS",
+    "Block",
+    "Loudness",
+    "LoudnessMeter",
     "OggOpusReader",
     "OggOpusWriter",
     "OpusDecoder",
     "OpusEncoder",
+    "Resampler",
+    "SoundSource",
     "encode_mp3",
+    "mono",
     "packet_frames",
 ]

@@ -3,7 +3,7 @@
 Rules kept here:
 
 1. ``read(offset, frames)`` counts from the first sample that was put in: pre-skip and end trimming are done here.
-2. A read that goes on where the last one ended costs only its own packets; any other one decodes the 400 ms
+2. A read that goes on where the last one ended costs only its own packets; any other one decodes the second
    before its place first (Opus needs them to converge), so joining in the middle sounds as if never left.
 3. Memory is flat: page positions, one page, one packet.
 

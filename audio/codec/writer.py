@@ -11,6 +11,7 @@ Not here: temporary names, fsync, hashing: the caller owns the file and moves it
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -32,12 +33,21 @@ class OggOpusWriter:
 
     Use it as a context manager: leaving it normally ends the file, leaving it by an exception does not (the
     caller throws the file away). ``target`` is a path, or a binary file open for writing that stays the caller's.
+    ``monitor`` is shown every packet, for those who want to hear what was made of the sound.
     """
 
-    def __init__(self, target: Path | BinaryIO, *, bit_rate: int = DEFAULT_BIT_RATE, complexity: int = 10) -> None:
+    def __init__(
+        self,
+        target: Path | BinaryIO,
+        *,
+        bit_rate: int = DEFAULT_BIT_RATE,
+        complexity: int = 10,
+        monitor: Callable[[bytes], None] | None = None,
+    ) -> None:
         self._encoder = OpusEncoder(bit_rate, complexity=complexity)
         self._owned = isinstance(target, Path)
         self._file: BinaryIO = target.open("wb") if isinstance(target, Path) else target
+        self._monitor = monitor
         self._rest: Samples = silence(0)
         self._packets: list[bytes] = []
         self._encoded = 0
@@ -86,6 +96,8 @@ class OggOpusWriter:
             self._packets = []
         self._packets.append(packet)
         self._encoded += PACKET_FRAMES
+        if self._monitor is not None:
+            self._monitor(packet)
 
     def _page(self, packets: list[bytes], *, granule: int, first: bool = False, last: bool = False) -> None:
         self._file.write(ogg.page(packets, granule=granule, sequence=self._sequence, first=first, last=last))
