@@ -3,8 +3,8 @@
 Exit codes: 0 did it, 1 did not, 2 wrong usage. Nothing ends in a traceback; an unexpected fault says how to report it.
 
 A command module exposes ``app`` (a :class:`typer.Typer` with sub-commands, mounted under its name), or
-``register(app)`` to add commands of its own to the top. Modules are imported only when their command is called or help is shown, so that
-``schedule expand`` does not pay for a web server.
+``register(app)`` to add commands of its own to the top. Modules are imported only when their command is called or help
+is shown, so that ``schedule expand`` does not pay for a web server.
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 from schedules.instants import MediaUs
 
 if TYPE_CHECKING:
-    from protocol.messages import Ack, AgentEvent, Hello, PlayRecord, Status
+    from protocol.messages import Ack, Event, Hello, Status
+    from protocol.telemetry import PlayRecord
 
 __all__ = ["AgentGateway", "Briefing", "FleetEvents", "MediaClock"]
 
@@ -101,6 +102,6 @@ class FleetEvents(Protocol):
         """Store what it played; returns the seq up to which everything is durable (what the gateway acknowledges)."""
         ...
 
-    async def event(self, agent_id: str, event: AgentEvent) -> None:
+    async def event(self, agent_id: str, event: Event) -> None:
         """Something it wants known (a refusal, a fault)."""
         ...
