@@ -1,0 +1,142 @@
+"""From a programme of the desk to a rule of the domain: ids become hashes, areas become clusters.
+
+Rules kept here:
+
+1. Only a recording whose present bytes are approved becomes part of a rule; the approval travels with it.
+2. What cannot become a rule is told as a :class:`Gap`, never silently dropped.
+3. An area means every active cluster below it at the moment of compiling.
+
+Not here: overlaps, quiet hours and lengths (:func:`schedules.compiler.check_rule`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from controller.services.catalogue import Catalogue, ProgrammeEntry, RecordingEntry
+from controller.services.directory import Directory
+from controller.services.programme_model import ChimeKind, ProgrammeSpec, RecordedSpec, RelaySpec, TargetSpec
+from schedules.model import Clip
+from schedules.recurrence import resolve, zone_of
+from schedules.rules import RecordedContent, RecordingRef, RelayContent, Rule, RuleContent
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Why a programme (or a play-now order) cannot be made into sound: a stable code and words for people."""
+
+    code: str
+    message: str
+
+
+class Rulebook:
+    """Makes rules. ``chimes`` are the clips of the house."""
+
+    def __init__(self, catalogue: Catalogue, directory: Directory, chimes: Mapping[ChimeKind, Clip]) -> None:
+        self._catalogue = catalogue
+        self._directory = directory
+        self._chimes = chimes
+
+    def rule(self, rule_id: str, spec: ProgrammeSpec) -> tuple[Rule | None, tuple[Gap, ...]]:
+        """The rule of a programme, and what is wrong with it. A relay without its fallback is still a rule."""
+        content, gaps = self._content(spec)
+        if content is None:
+            return None, gaps
+        try:
+            return self._rule(rule_id, spec, content), gaps
+        except ValueError as error:
+            return None, (*gaps, Gap("contradiction", str(error)))
+
+    def rules(self, programmes: Iterable[ProgrammeEntry]) -> tuple[tuple[Rule, ...], dict[str, tuple[Gap, ...]]]:
+        """Rules of all programmes that can have one, and by id what is wrong."""
+        made: list[Rule] = []
+        missing: dict[str, tuple[Gap, ...]] = {}
+        for entry in programmes:
+            rule, gaps = self.rule(entry.id, entry.spec)
+            if rule is not None:
+                made.append(rule)
+            if gaps:
+                missing[entry.id] = gaps
+        return tuple(made), missing
+
+    def clusters(self, targets: TargetSpec) -> frozenset[str]:
+        """Ids of the active clusters that are meant."""
+        found = self._directory.clusters_of(areas=targets.areas, clusters=targets.clusters)
+        return frozenset(each for each in found if self._directory.clusters[each].active)
+
+    def references(self, recordings: Sequence[str]) -> tuple[tuple[RecordingRef, ...], tuple[Gap, ...]]:
+        """Recordings as the domain knows them, and what is wrong with those that cannot go on air."""
+        refs: list[RecordingRef] = []
+        gaps: list[Gap] = []
+        for each in recordings:
+            entry = self._catalogue.recordings.get(each)
+            gap = _gap_of(each, entry)
+            if gap is not None:
+                gaps.append(gap)
+            elif entry is not None and entry.sha256 is not None and entry.frames is not None:
+                refs.append(RecordingRef(entry.sha256, entry.frames, entry.language, entry.approval))
+        return tuple(refs), tuple(gaps)
+
+    def chime(self, kind: ChimeKind | None) -> Clip | None:
+        """The clip of a chime."""
+        return None if kind is None else self._chimes[kind]
+
+    def _content(self, spec: ProgrammeSpec) -> tuple[RuleContent | None, tuple[Gap, ...]]:
+        refs, gaps = self.references(spec.recordings)
+        if isinstance(spec.content, RelaySpec):
+            source = self._catalogue.sources.get(spec.content.source)
+            if source is None or source.state != "active":
+                return None, (*gaps, Gap("unknown_source", f"there is no source {spec.content.source!r} in use"))
+            return RelayContent(spec.content.source, tuple(Clip(r.sha256, r.frames, r.approval) for r in refs)), gaps
+        if gaps:
+            return None, gaps
+        return self._recorded(spec.content, refs)
+
+    def _recorded(
+        self, content: RecordedSpec, refs: tuple[RecordingRef, ...]
+    ) -> tuple[RuleContent | None, tuple[Gap, ...]]:
+        if not refs:
+            return None, (Gap("no_content", "a programme needs at least one recording"),)
+        try:
+            return RecordedContent(
+                refs, content.repeat, content.gap, self.chime(content.chime_before), self.chime(content.chime_after)
+            ), ()
+        except ValueError as error:
+            return None, (Gap("contradiction", str(error)),)
+
+    def _rule(self, rule_id: str, spec: ProgrammeSpec, content: RuleContent) -> Rule:
+        zone = zone_of(spec.recurrence.timezone)
+
+        def instant(local: datetime) -> datetime:
+            return resolve(local, zone)
+
+        return Rule(
+            id=rule_id,
+            title=spec.title,
+            priority=spec.priority,
+            recurrence=spec.recurrence,
+            content=content,
+            targets=self.clusters(spec.targets),
+            late=spec.late,
+            after_preempt=spec.after_preempt,
+            overrun=spec.overrun,
+            slot=spec.slot,
+            max_delay=spec.max_delay,
+            moved=tuple((instant(old), instant(new)) for old, new in spec.moved),
+        )
+
+
+def _gap_of(recording_id: str, entry: RecordingEntry | None) -> Gap | None:
+    if entry is None or entry.state == "archived":
+        return Gap("unknown_recording", f"there is no recording {recording_id!r}")
+    if entry.state == "processing":
+        return Gap(
+            "recording_not_ready", f"{entry.title!r} ({entry.id}) is still being processed; try again in a moment"
+        )
+    if entry.state == "refused":
+        return Gap("recording_refused", f"{entry.title!r} ({entry.id}) could not be read as sound; upload it again")
+    if entry.approval is None:
+        return Gap("not_approved", f"{entry.title!r} ({entry.id}) is not approved in its present form")
+    return None
