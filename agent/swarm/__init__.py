@@ -1,0 +1,1 @@
+"""Loa agent: swarm."""
