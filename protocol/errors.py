@@ -5,6 +5,7 @@
     ProtocolError                anything this package refuses
     ├── MalformedError           bytes that break a format: JSON, a document's fields, a message, a bundle
     │   └── WrongVersionError    a peer that speaks another version of the wire
+    ├── ClockError               a time exchange that cannot be, or time asked of a clock that follows nothing
     └── RefusedError             well formed, but not believed
         ├── TrustError           a signed document or bundle that does not verify, is old, or is for another
         │   └── AlreadyHaveError the very document that was accepted last (an offer repeated after a reconnect)
@@ -48,6 +49,10 @@ class WrongVersionError(MalformedError):
 
     def __init__(self, detail: str) -> None:
         super().__init__("wrong_version", detail)
+
+
+class ClockError(ProtocolError):
+    """A time exchange that cannot be, or time asked of a clock that follows nothing yet."""
 
 
 class RefusedError(ProtocolError):
