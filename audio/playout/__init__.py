@@ -1,0 +1,72 @@
+"""Playout: cues on the monotonic clock, into a sound card, a WAV file, or nothing.
+
+Sound starts at its sample against the converter's own time, is kept there by a slow resampler, and never clicks.
+:class:`EnginePlayer` decodes and mixes; :class:`TimedPlayer` only keeps time, for swarms. Both are
+:class:`Player` and pass the same contract suite.
+
+Rooms inside: values (``cues``, ``player``), the pure engine (``engine``, ``voice``, ``timeline``, ``servo``, ``dac``,
+``level``, ``ring``), what fills it (``decoding``, ``live``), where it goes (``outputs``), and the two players.
+
+Beyond the contract it was asked for: ``attach(listener)``, ``set_output_delay``, a third listener call ``trouble``,
+``ramp_ms`` on ``set_gain``; ``close`` is a coroutine.
+"""
+
+from __future__ import annotations
+
+from audio.playout.clock import Clock, LoopClock, Timer, monotonic_us
+from audio.playout.cues import ClipSegment, Cue, LiveCue, Segment, SilenceSegment
+from audio.playout.decoding import DecodeWorker, Decoding
+from audio.playout.engine import Engine
+from audio.playout.engine_player import EnginePlayer
+from audio.playout.errors import CueError, OutputError
+from audio.playout.feed import LiveChunk, LiveFeed, ToMono
+from audio.playout.outputs import Driver, NullOutput, Output, SounddeviceOutput, WavOutput, open_output
+from audio.playout.player import (
+    CuePhase,
+    CueState,
+    Outcome,
+    OutputState,
+    OutputStatus,
+    Player,
+    PlayerListener,
+    PlayerState,
+    Timing,
+)
+from audio.playout.timed_player import TimedPlayer
+
+__all__ = [
+    "ClipSegment",
+    "Clock",
+    "Cue",
+    "CueError",
+    "CuePhase",
+    "CueState",
+    "DecodeWorker",
+    "Decoding",
+    "Driver",
+    "Engine",
+    "EnginePlayer",
+    "LiveChunk",
+    "LiveCue",
+    "LiveFeed",
+    "LoopClock",
+    "NullOutput",
+    "Outcome",
+    "Output",
+    "OutputError",
+    "OutputState",
+    "OutputStatus",
+    "Player",
+    "PlayerListener",
+    "PlayerState",
+    "Segment",
+    "SilenceSegment",
+    "SounddeviceOutput",
+    "TimedPlayer",
+    "Timer",
+    "Timing",
+    "ToMono",
+    "WavOutput",
+    "monotonic_us",
+    "open_output",
+]

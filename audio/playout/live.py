@@ -1,0 +1,105 @@
+"""Packets of a live stream into a ring, at their place in a running programme.
+
+What a stream can do wrong, and what is heard: a lost bundle is a gap of its length; a bundle that comes twice or
+backwards is left out; a discontinuity, or times that contradict the sample numbers by more than 20 ms, begin a new
+stretch with a fresh decoder; a packet that is not Opus is 20 ms of silence.
+
+Not here: whether the stream may sound (signatures, classes), how early bundles are sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from audio.codec import OpusDecoder
+from audio.errors import CodecError
+from audio.pcm import Samples
+from audio.playout.feed import LiveChunk, LiveFeed
+from audio.playout.ring import CAPACITY, HISTORY, SampleRing
+from audio.playout.timeline import FRAMES_PER_US, Anchor, LiveTimeline
+
+#: Times may contradict sample numbers by this much, in µs, before a new stretch begins; less is slewed.
+CONTRADICTION_US = 20_000
+
+Report = Callable[[str, str], None]
+
+
+class LiveFeeder:
+    """Decodes one feed into one ring. Runs in the decoding thread."""
+
+    def __init__(self, feed: LiveFeed, ring: SampleRing, timeline: LiveTimeline, report: Report) -> None:
+        self._feed = feed
+        self._ring = ring
+        self._timeline = timeline
+        self._report = report
+        self._decoder = OpusDecoder()
+        self._next: LiveChunk | None = None
+        self._shift: int | None = None  # position = sample_index + shift, within one stretch
+        self._end = 0
+        self._reported = False
+        self.finished = False
+        self.broken = False
+
+    def step(self) -> bool:
+        """Decode one chunk if there is one and room for it; whether it did."""
+        chunk = self._next or self._feed.take()
+        self._next = None
+        if chunk is None or self.finished:
+            return False
+        position, fresh = self._place(chunk)
+        if position is None:
+            return True
+        if position + chunk.frames > self._ring.wanted - HISTORY + CAPACITY:
+            self._next = chunk
+            return False
+        if fresh:
+            self._decoder.reset()
+        self._shift = position - chunk.sample_index
+        self._timeline.add(Anchor(position, chunk.play_at), keep_from=self._ring.wanted - HISTORY)
+        self._ring.skip(position)
+        for packet in chunk.packets:
+            self._ring.write(self._decode(packet, chunk.packet_frames))
+        self._end = position + chunk.frames
+        if chunk.end:
+            self._timeline.finish(self._end)
+            self.finished = True
+        return True
+
+    def fail(self, error: Exception) -> None:
+        """Tell what nobody foresaw, and do no more: the rest is silence."""
+        self.broken = True
+        self._report("decoding_failed", f"decoding the stream failed: {type(error).__name__}: {error}")
+        self.close()
+
+    def close(self) -> None:
+        """Take no more."""
+        self.finished = True
+        self._feed.listen(None)
+
+    def _place(self, chunk: LiveChunk) -> tuple[int | None, bool]:
+        """Where a chunk belongs (None: nowhere, it is old), and whether a new stretch begins with it."""
+        if self._shift is None:
+            return 0, False
+        position = chunk.sample_index + self._shift
+        if not chunk.discontinuity:
+            contradiction = abs(chunk.play_at - self._timeline.projected(position))
+            if position < self._end and contradiction <= CONTRADICTION_US:
+                return None, False
+            if position >= self._end and contradiction <= CONTRADICTION_US:
+                return position, False
+        gap = (chunk.play_at - self._timeline.projected(self._end)) * FRAMES_PER_US
+        return self._end + max(0, round(gap)), True
+
+    def _decode(self, packet: bytes, frames: int) -> Samples:
+        out = np.full(frames, np.nan, np.float32)
+        try:
+            samples = self._decoder.decode(packet)
+        except CodecError as error:
+            if not self._reported:
+                self._reported = True
+                self._report("live_undecodable", f"packets of the stream are not Opus; silence instead ({error})")
+            return out
+        out[: len(samples)] = samples[:frames]
+        return out

@@ -1,0 +1,211 @@
+"""A player that keeps time without decoding: one of thousands in a process.
+
+Two timers a cue, at its start and at its end, and none in between. ``started`` carries the instant at which the
+timer really ran, so a loop that is late is seen in the records. Live chunks are counted when they are pushed: their
+place in time is known by then, what lies between them is silence.
+
+Not here: sound. ``state().decoding`` is False, and whoever reports must say so.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from audio.playout.clock import Clock, LoopClock, Timer
+from audio.playout.cues import STOP_FADE_MS, Cue, LiveCue, check_gain
+from audio.playout.errors import CueError
+from audio.playout.feed import LiveChunk, LiveFeed
+from audio.playout.player import (
+    MAX_CUES,
+    CuePhase,
+    CueState,
+    Outcome,
+    OutputState,
+    OutputStatus,
+    PlayerListener,
+    PlayerState,
+    Timing,
+)
+from schedules.instants import SAMPLE_RATE, Frames, MonoUs
+
+#: One block of a sound card.
+_TOLERATED_US = 20_000
+
+
+@dataclass(slots=True)
+class _Timed:
+    """One armed cue. ``spans`` are the live chunks that are not counted yet."""
+
+    cue_id: str
+    begin: MonoUs | None  # None: live, nothing arrived yet
+    end: MonoUs | None  # None: live, nobody knows
+    feed: LiveFeed | None = None
+    started_at: MonoUs | None = None
+    stop_at: MonoUs | None = None
+    ending: Timer | None = None
+    starting: Timer | None = None
+    spans: deque[tuple[int, int]] = field(default_factory=deque)
+    counted_us: int = 0
+    filled_to: int = 0
+
+    def heard_us(self, until: int) -> int:
+        """How much of the live chunks lies before ``until``; what is wholly past is folded into one number."""
+        while self.spans and self.spans[0][1] <= until:
+            begin, end = self.spans.popleft()
+            self.counted_us += end - begin
+        return self.counted_us + sum(max(0, min(end, until) - begin) for begin, end in self.spans)
+
+
+class TimedPlayer:
+    """Implements :class:`audio.playout.Player` by timers on ``clock``. One event loop, no thread."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock: Clock = clock or LoopClock()
+        self._cues: dict[str, _Timed] = {}
+        self._listener: PlayerListener | None = None
+        self._delay_us = 0
+        self._closed = False
+
+    def attach(self, listener: PlayerListener) -> None:
+        """Tell ``listener`` from now on."""
+        self._listener = listener
+
+    def arm(self, cue: Cue | LiveCue) -> None:
+        """Get ready, and keep the cue's time."""
+        if self._closed:
+            raise CueError("the player is closed", code="player_closed")
+        if cue.cue_id in self._cues:
+            raise CueError(f"cue {cue.cue_id} is armed already", code="duplicate_cue")
+        if len(self._cues) >= MAX_CUES:
+            raise CueError(f"{MAX_CUES} cues are armed already: stop one first", code="too_many_cues")
+        if isinstance(cue, LiveCue):
+            timed = _Timed(cue.cue_id, None, None, feed=cue.feed)
+            self._cues[cue.cue_id] = timed
+            cue.feed.listen(lambda: self._pushed(timed))
+            self._pushed(timed)
+            return
+        begin = MonoUs(cue.start_at + self._delay_us)
+        end = MonoUs(begin + _span(cue.frames - cue.offset))
+        # What lies before now was never to be heard here: the cue joins its own timeline.
+        timed = _Timed(cue.cue_id, MonoUs(max(begin, self._clock.now())), end)
+        self._cues[cue.cue_id] = timed
+        timed.starting = self._clock.call_at(begin, lambda: self._start(timed))
+        timed.ending = self._clock.call_at(end, lambda: self._finish(timed, end, Outcome.COMPLETE))
+
+    def stop(self, cue_id: str, at: MonoUs | None = None, fade_ms: int = STOP_FADE_MS) -> None:
+        """Begin to fade at ``at``. The earlier of two stops wins."""
+        timed = self._cues.get(cue_id)
+        if timed is None:
+            return
+        now = self._clock.now()
+        begins = now if at is None else MonoUs(max(at + self._delay_us, now))
+        if timed.stop_at is not None and timed.stop_at <= begins:
+            return
+        timed.stop_at = begins
+        sounds = timed.begin is not None and timed.begin < begins
+        silent = MonoUs(begins + fade_ms * 1000) if sounds else begins
+        if timed.end is not None and timed.end <= silent:
+            return  # it ends by itself before that
+        if timed.ending is not None:
+            timed.ending.cancel()
+        timed.ending = self._clock.call_at(silent, lambda: self._finish(timed, silent, Outcome.STOPPED))
+
+    def set_gain(self, cue_id: str, db: float, ramp_ms: int = 100) -> None:
+        """Nothing is heard, but a wrong gain is refused all the same."""
+        del cue_id, ramp_ms
+        check_gain(db)
+
+    def set_output_delay(self, delay_us: int) -> None:
+        """Keep everything that is armed from now on later by this much."""
+        self._delay_us = delay_us
+
+    def state(self) -> PlayerState:
+        """What it does now."""
+        now = self._clock.now()
+        status = OutputStatus.RUNNING if self._cues else OutputStatus.IDLE
+        return PlayerState(
+            output=OutputState(name="timed", status=status, timing=Timing.EXACT),
+            cues=tuple(self._state(timed, now) for timed in self._cues.values()),
+            decoding=False,
+        )
+
+    async def close(self) -> None:
+        """End everything."""
+        if self._closed:
+            return
+        self._closed = True
+        for timed in tuple(self._cues.values()):
+            self._finish(timed, self._clock.now(), Outcome.CLOSED)
+
+    def _start(self, timed: _Timed) -> None:
+        timed.starting = None
+        timed.started_at = self._clock.now()
+        if self._listener is not None:
+            self._listener.started(timed.cue_id, timed.started_at)
+
+    def _finish(self, timed: _Timed, at: MonoUs, outcome: Outcome) -> None:
+        del self._cues[timed.cue_id]
+        for timer in (timed.starting, timed.ending):
+            if timer is not None:
+                timer.cancel()
+        if timed.feed is not None:
+            timed.feed.listen(None)
+        frames, silent = self._count(timed, at)
+        if outcome is Outcome.COMPLETE and frames == 0:
+            outcome = Outcome.SILENT
+        if self._listener is not None:
+            self._listener.finished(timed.cue_id, at, frames, silent, outcome)
+
+    def _count(self, timed: _Timed, until: MonoUs) -> tuple[Frames, Frames]:
+        """Samples handed over and samples missing, up to ``until``."""
+        if timed.begin is None or until <= timed.begin:
+            return Frames(0), Frames(0)
+        due = until - timed.begin
+        if timed.feed is not None:
+            heard = timed.heard_us(until)
+        else:
+            # A sound card would have played on time from its buffer what a timer hands over a little late.
+            late = due if timed.started_at is None else timed.started_at - timed.begin
+            heard = due if late < _TOLERATED_US else max(0, due - late)
+        return _frames(heard), _frames(due - heard)
+
+    def _state(self, timed: _Timed, now: MonoUs) -> CueState:
+        frames, silent = self._count(timed, now)
+        phase = CuePhase.ARMED if timed.started_at is None else CuePhase.SOUNDING
+        if timed.stop_at is not None and timed.started_at is not None and timed.stop_at <= now:
+            phase = CuePhase.FADING
+        return CueState(timed.cue_id, phase, frames, silent)
+
+    def _pushed(self, timed: _Timed) -> None:
+        """Take what a feed holds: know where it lies in time, and let it go."""
+        assert timed.feed is not None  # noqa: S101 - only live cues listen
+        while (chunk := timed.feed.take()) is not None:
+            self._take(timed, timed.feed, chunk)
+
+    def _take(self, timed: _Timed, feed: LiveFeed, chunk: LiveChunk) -> None:
+        now = self._clock.now()
+        begin = feed.to_mono(chunk.play_at) + self._delay_us
+        end = begin + _span(chunk.frames)
+        begin = max(begin, now, timed.filled_to)
+        if begin < end:
+            timed.spans.append((begin, end))
+            timed.filled_to = end
+            if timed.begin is None:
+                timed.begin = MonoUs(begin)
+                timed.starting = self._clock.call_at(timed.begin, lambda: self._start(timed))
+        timed.heard_us(now)
+        if chunk.end and timed.end is None:
+            timed.end = over = MonoUs(max(end, now))
+            if timed.stop_at is None:
+                timed.ending = self._clock.call_at(over, lambda: self._finish(timed, over, Outcome.COMPLETE))
+
+
+def _frames(span_us: int) -> Frames:
+    """Samples in a span, to the nearest."""
+    return Frames(round(span_us * SAMPLE_RATE / 1_000_000))
+
+
+def _span(frames: int) -> int:
+    """How long samples last, in µs, to the nearest."""
+    return round(frames * 1_000_000 / SAMPLE_RATE)
