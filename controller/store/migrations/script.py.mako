@@ -1,7 +1,7 @@
 """${message}.
 
 Revision ID: ${up_revision}
-Revises: ${down_revision | comma,n}
+Revises: ${down_revision or "nothing"}
 """
 
 # ruff: noqa: PLR0915 - alembic writes one long list
@@ -12,7 +12,7 @@ import sqlmodel
 from alembic import op
 
 revision = ${repr(up_revision)}
-down_revision = ${repr(down_revision)}
+down_revision: str | None = ${repr(down_revision)}
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,185 @@
+"""Settings of the controller: a TOML file, over it the environment, over it the command line.
+
+Rules kept here:
+
+1. Everything has a default that is safe; ``--data DIR`` alone is enough.
+2. An unknown setting is refused: a misspelt one would silently not hold.
+3. A listener that is not on loopback must have TLS. Plain HTTP carries passwords and tokens; on loopback only this
+   machine can listen.
+
+The environment's names are the settings' names in capitals: ``LOA_STAFF_LISTEN``, ``LOA_LOG_LEVEL``.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+_PREFIX = "LOA_"
+#: Variables of the command-line client and of tools around it, which are no settings of the server.
+_NOT_SETTINGS = frozenset({"LOA_URL", "LOA_TOKEN", "LOA_DEBUG", "LOA_CONFIG", "LOA_PASSWORD", "LOA_PASSPHRASE"})
+
+
+class ConfigError(Exception):
+    """The settings make no sense; the message says which and what to do."""
+
+    code = "bad_config"
+
+
+class Config(BaseModel):
+    """Every setting of one controller."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: Path
+    staff_listen: str = Field("127.0.0.1:8470", description="Staff API and console")
+    staff_tls: bool = Field(default=False, description="TLS on the staff listener")
+    staff_certificate: Path | None = Field(None, description="PEM; none = a self-signed one in the data folder")
+    staff_key: Path | None = None
+    agent_listen: str = Field("0.0.0.0:8471", description="Agents")
+    agent_tls: bool = Field(default=True, description="TLS on the agent listener")
+    agent_certificate: Path | None = None
+    agent_key: Path | None = None
+    agent_url: str | None = Field(None, description="How agents reach us from outside (behind a proxy or NAT)")
+    announce: bool = Field(default=True, description="mDNS advertisement")
+    announce_interfaces: tuple[str, ...] = Field((), description="IP addresses to announce on; none = all")
+    database: str | None = Field(None, description="SQLAlchemy async URL; none = SQLite in the data folder")
+    horizon_days: int = Field(7, ge=1, le=35)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_json: bool = Field(default=False, description="One JSON object per log line")
+
+    @property
+    def staff_address(self) -> tuple[str, int]:
+        """Host and port of the staff listener; port 0 = any free one."""
+        return split_address(self.staff_listen)
+
+    @property
+    def agent_address(self) -> tuple[str, int]:
+        """Host and port of the agent listener; port 0 = any free one."""
+        return split_address(self.agent_listen)
+
+    @property
+    def keys_folder(self) -> Path:
+        """The vault."""
+        return self.data / "keys"
+
+    @property
+    def database_file(self) -> Path:
+        """The SQLite file (when ``database`` is not set)."""
+        return self.data / "loa.db"
+
+    @property
+    def journal_file(self) -> Path:
+        """The journal of orders."""
+        return self.data / "orders.journal"
+
+    @property
+    def media_folder(self) -> Path:
+        """Recordings, named by hash."""
+        return self.data / "media"
+
+    @property
+    def tls_folder(self) -> Path:
+        """Self-made certificates."""
+        return self.data / "tls"
+
+    @model_validator(mode="after")
+    def _safe(self) -> Self:
+        for name, listen, tls in (
+            ("staff", self.staff_listen, self.staff_tls),
+            ("agent", self.agent_listen, self.agent_tls),
+        ):
+            host, _ = split_address(listen)
+            if not tls and not is_loopback(host):
+                raise ValueError(
+                    f"{name}_listen is {listen}, which other machines can reach, without TLS: passwords would travel "
+                    f"in the clear. Set {name}_tls = true (a certificate is made for you), or listen on 127.0.0.1"
+                )
+        for name, certificate, key in (
+            ("staff", self.staff_certificate, self.staff_key),
+            ("agent", self.agent_certificate, self.agent_key),
+        ):
+            if (certificate is None) != (key is None):
+                raise ValueError(f"{name}_certificate and {name}_key belong together: set both or neither")
+        return self
+
+
+def load_config(
+    data: Path | None, file: Path | None, flags: Mapping[str, Any], environment: Mapping[str, str] | None = None
+) -> Config:
+    """The settings in force.
+
+    Args:
+        data: the data folder, None when only the file or the environment names it.
+        file: a TOML file, None for none.
+        flags: what the command line says; None values say nothing.
+        environment: variables, by default those of the process.
+
+    Raises:
+        ConfigError: in words for the person who starts the controller.
+    """
+    said: dict[str, Any] = dict(_from_file(file)) if file is not None else {}
+    variables = os.environ if environment is None else environment
+    for name, value in variables.items():
+        field = name.removeprefix(_PREFIX).lower()
+        if name.startswith(_PREFIX) and name not in _NOT_SETTINGS and field in Config.model_fields:
+            said[field] = [part for part in value.split(",") if part] if field == "announce_interfaces" else value
+    said.update({name: value for name, value in flags.items() if value is not None})
+    if data is not None:
+        said["data"] = data
+    if "data" not in said:
+        raise ConfigError("say where the data lives: --data DIR (for example /var/lib/loa)")
+    try:
+        return Config.model_validate(said)
+    except ValidationError as error:
+        raise ConfigError(_words(error, file)) from error
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """``host:port`` (``[::1]:8470`` for IPv6) as a pair.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:  # noqa: PLR2004
+        raise ValueError(f"{text!r} is not HOST:PORT, for example 127.0.0.1:8470")
+    return host, int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a listener on ``host``."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _from_file(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text())
+    except OSError as error:
+        raise ConfigError(f"cannot read {file}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} is not TOML: {error}") from error
+
+
+def _words(error: ValidationError, file: Path | None) -> str:
+    where = f" in {file} or the environment" if file is not None else ""
+    lines = []
+    for one in error.errors(include_url=False):
+        name = ".".join(str(part) for part in one["loc"])
+        if one["type"] == "extra_forbidden":
+            lines.append(f"there is no setting {name!r}{where}; known: {', '.join(sorted(Config.model_fields))}")
+        else:
+            lines.append(f"{name}: {one['msg']}" if name else one["msg"].removeprefix("Value error, "))
+    return "\n".join(lines)
