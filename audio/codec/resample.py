@@ -21,6 +21,8 @@ class Resampler:
     def __init__(self) -> None:
         self._rate = SAMPLE_RATE
         self._inner: AudioResampler | None = None
+        self._taken = 0  # at self._rate
+        self._given = 0  # at 48 kHz
 
     def push(self, samples: Samples, rate: int) -> Samples:
         """What can be told at 48 kHz after ``samples`` at ``rate``."""
@@ -33,9 +35,11 @@ class Resampler:
         """What is left at the end of the sound."""
         if self._inner is None:
             return silence(0)
-        rest = _joined(self._inner.resample(None))
-        self._inner = None
-        return rest
+        due = -(-self._taken * SAMPLE_RATE // self._rate) - self._given
+        # The filter gives nothing for a sound shorter than itself, so silence pushes the end out and is cut off.
+        rest = np.concatenate((self._run(silence(self._rate // 20 + 64)), _joined(self._inner.resample(None))))
+        self._inner, self._taken, self._given = None, 0, 0
+        return rest[:due]
 
     def _run(self, samples: Samples) -> Samples:
         if self._inner is None:
@@ -45,9 +49,12 @@ class Resampler:
         )
         frame.sample_rate = self._rate
         try:
-            return _joined(self._inner.resample(frame))
+            out = _joined(self._inner.resample(frame))
         except (av.FFmpegError, ValueError) as error:
             raise CodecError(f"sound at {self._rate} Hz cannot be brought to 48 kHz", code="unreadable") from error
+        self._taken += len(samples)
+        self._given += len(out)
+        return out
 
 
 def _joined(frames: list[AudioFrame]) -> Samples:

@@ -10,13 +10,13 @@ from audio.codec import Loudness, LoudnessMeter
 from audio.loudness.limiter import TruePeakLimiter
 from audio.loudness.normalise import (
     ATTEMPTS,
-    MAX_TRUE_PEAK,
-    TARGET_LUFS,
     TOLERANCE,
     Treatment,
     first_treatment,
     revise,
 )
+from audio.loudness.profile import Profile
+from audio.targets import MAX_TRUE_PEAK, TARGET_LUFS
 
 __all__ = [
     "ATTEMPTS",
@@ -25,6 +25,7 @@ __all__ = [
     "TOLERANCE",
     "Loudness",
     "LoudnessMeter",
+    "Profile",
     "Treatment",
     "TruePeakLimiter",
     "first_treatment",

@@ -93,4 +93,4 @@ def _smoothed(values: NDArray[np.float64], reach: int) -> NDArray[np.float64]:
     width = 2 * reach + 1
     padded = np.concatenate((np.full(reach + 1, values[0]), values, np.full(reach, values[-1])))
     total = np.cumsum(padded)
-    return (total[width:] - total[:-width]) / width
+    return np.asarray((total[width:] - total[:-width]) / width, np.float64)
