@@ -140,10 +140,11 @@ class Directory:
         self.tokens[entry.hash] = entry
         self._tell(Change("token", entry.hash))
 
-    def drop_token(self, token_hash: str) -> None:
-        """Forget a session, if it is there."""
-        if self.tokens.pop(token_hash, None) is not None:
-            self._tell(Change("token", token_hash, removed=True))
+    def drop_tokens(self, hashes: Iterable[str]) -> None:
+        """Forget sessions, those that are there."""
+        for digest in hashes:
+            if self.tokens.pop(digest, None) is not None:
+                self._tell(Change("token", digest, removed=True))
 
     def _tell(self, change: Change) -> None:
         for listener in self._listeners:
@@ -273,6 +274,10 @@ class Directory:
         """The clusters of this area and of everything below it."""
         ids = (cluster for area in self.subtree(area_id) for cluster in sorted(self._clusters_in[area.id]))
         return tuple(self.clusters[cluster] for cluster in ids)
+
+    def clusters_directly_in(self, area_id: str) -> tuple[ClusterEntry, ...]:
+        """The clusters of this area itself, without those below it."""
+        return tuple(self.clusters[cluster] for cluster in sorted(self._clusters_in.get(area_id, ())))
 
     def clusters_of(self, *, areas: Iterable[str] = (), clusters: Iterable[str] = ()) -> frozenset[str]:
         """Ids of the clusters that a list of areas and clusters means (ids that do not exist are left out)."""
