@@ -94,11 +94,11 @@ class Dispatched:
         return sum(sum(state != "queued" for state, _ in part.states.values()) for part in self.parts)
 
 
-DeliveryListener = Callable[[int, int, str, str, str, str], None]
+DeliveryListener = Callable[[tuple[int, int], str, str, str, str], None]
 
 
 class Courier:
-    """Sends orders and follows them. ``on_delivery`` hears (term, seq, agent, state, code, detail)."""
+    """Sends orders and follows them. ``on_delivery`` hears number (term, seq), agent, state, code, detail."""
 
     def __init__(
         self, journal: CommandJournal, signers: Signers, gateway: AgentGateway, directory: Directory, clock: Clock
@@ -224,7 +224,7 @@ class Courier:
             return
         sent.states[agent_id] = (state, code)
         if self.on_delivery is not None:
-            self.on_delivery(sent.command.term, sent.command.seq, agent_id, state, code, detail)
+            self.on_delivery((sent.command.term, sent.command.seq), agent_id, state, code, detail)
 
 
 def kind_of(order: Order) -> str:

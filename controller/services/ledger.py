@@ -1,0 +1,184 @@
+"""From the journal of orders into the books: the database follows what was already done.
+
+Rules kept here:
+
+1. Every journalled order ends up as a row with its audit entry under its own actor, once, in the order of its number.
+   Where the last run stopped is read from the database itself, so a crash between two commits repeats nothing.
+2. A database that is locked is waited for; orders go on meanwhile. What the agents answered waits too, at most
+   :data:`MAX_WAITING` answers; then the oldest are dropped (the journal and the play records remain) and counted.
+3. One owned task does all of it (:meth:`Ledger.run`).
+
+Not here: giving orders (:mod:`controller.services.dispatch`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import structlog
+from sqlalchemy import insert, update
+from sqlmodel import col, func, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from controller.services.context import Clock
+from controller.services.dispatch import Courier, order_body
+from controller.store import Database, StoreBusyError, tables
+from controller.store.journal import CommandJournal, JournalEntry
+from schedules.instants import from_unix_us
+
+MAX_WAITING: Final = 200_000
+_BATCH: Final = 2_000
+_RETRY_S: Final = 1.0
+_GATHER_S: Final = 0.5
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Name:
+    """Whoever gave the order, as the journal wrote them down."""
+
+    audit_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    state: str
+    code: str
+    detail: str
+    at: datetime
+
+
+class Ledger:
+    """Copies orders and what agents answered into the database."""
+
+    def __init__(self, db: Database, journal: CommandJournal, courier: Courier, clock: Clock) -> None:
+        self._db = db
+        self._journal = journal
+        self._clock = clock
+        self._drained: int | None = None
+        self._answers: OrderedDict[tuple[int, int, str], _Answer] = OrderedDict()
+        self._wanted = asyncio.Event()
+        #: Answers that were dropped because the database was away for too long.
+        self.dropped = 0
+        courier.on_journalled = self._wanted.set
+        courier.on_delivery = self.answer
+
+    @property
+    def behind(self) -> int:
+        """Orders that are in the journal and not yet in the database."""
+        return 0 if self._drained is None else len(self._journal.entries_after(self._drained))
+
+    def answer(self, number: tuple[int, int], agent_id: str, state: str, code: str, detail: str) -> None:
+        """Where an order stands with an agent; the latest state of each pair is written."""
+        key = (*number, agent_id)
+        self._answers.pop(key, None)
+        self._answers[key] = _Answer(state, code, detail[:500], self._clock.now())
+        while len(self._answers) > MAX_WAITING:
+            self._answers.popitem(last=False)
+            self.dropped += 1
+        self._wanted.set()
+
+    def poke(self) -> None:
+        """Something was journalled by another than the courier."""
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        while True:
+            try:
+                await self.catch_up()
+            except StoreBusyError:
+                _log.warning("ledger_waits", behind=self.behind, answers=len(self._answers))
+                await asyncio.sleep(_RETRY_S)
+                continue
+            await self._wanted.wait()
+            self._wanted.clear()
+            await asyncio.sleep(_GATHER_S)  # a district answers within the same moment: one transaction
+
+    async def catch_up(self) -> None:
+        """Write everything that waits.
+
+        Raises:
+            StoreBusyError: the database is locked; what was not written still waits.
+        """
+        if self._drained is None:
+            self._drained = await self._last_drained()
+        for entry in self._journal.entries_after(self._drained):
+            await self._write(entry)
+            self._drained = entry.seq
+        self._journal.forget_before(self._drained)
+        while self._answers:
+            batch = [(key, self._answers[key]) for key in list(self._answers)[:_BATCH]]
+            async with self._db.telemetry() as session:
+                await _write_answers(session, batch)
+            for key, answer in batch:
+                if self._answers.get(key) is answer:
+                    del self._answers[key]
+
+    async def _last_drained(self) -> int:
+        async with self._db.read() as session:
+            return (await session.exec(select(func.max(tables.CommandRow.seq)))).one() or 0
+
+    async def _write(self, entry: JournalEntry) -> None:
+        body = _body_of(entry)
+        expires = body.get("expires")
+        details = dict(entry.body.get("details", {}))
+        async with self._db.transaction(_Name(entry.actor)) as tx:
+            tx.session.add(
+                tables.CommandRow(
+                    term=entry.term,
+                    seq=entry.seq,
+                    kind=entry.kind,
+                    actor=entry.actor,
+                    body=body,
+                    journal_hash=entry.hash,
+                    issued=entry.at,
+                    expires=None if not isinstance(expires, int) else from_unix_us(expires),
+                    idempotency_key=entry.body.get("idempotency_key"),
+                )
+            )
+            said = {"term": entry.term, "seq": entry.seq, "at": entry.at.isoformat(), "journal": entry.hash}
+            tx.audit(f"order.{entry.kind}", str(body.get("nonce", entry.seq)), details | said)
+
+
+async def _write_answers(session: AsyncSession, batch: list[tuple[tuple[int, int, str], _Answer]]) -> None:
+    delivery = tables.Delivery
+    wanted = {(term, seq) for (term, seq, _), _ in batch}
+    known: set[tuple[int, int, str]] = set()
+    for term, seq in wanted:
+        found = await session.exec(
+            select(delivery.agent_id).where(
+                col(delivery.kind) == "command", col(delivery.term) == term, col(delivery.seq) == seq
+            )
+        )
+        known |= {(term, seq, agent_id) for agent_id in found}
+    agents = set((await session.exec(select(tables.Agent.id))).all())
+    fresh: list[dict[str, Any]] = []
+    for key, answer in batch:
+        term, seq, agent_id = key
+        values = {"state": answer.state, "code": answer.code, "detail": answer.detail, "at": answer.at}
+        if key in known:
+            await session.exec(
+                update(delivery)
+                .where(
+                    col(delivery.kind) == "command",
+                    col(delivery.term) == term,
+                    col(delivery.seq) == seq,
+                    col(delivery.agent_id) == agent_id,
+                )
+                .values(**values)
+            )
+        elif agent_id in agents:
+            fresh.append({"agent_id": agent_id, "kind": "command", "term": term, "seq": seq, **values})
+    if fresh:
+        await session.exec(insert(delivery), params=fresh)
+
+
+def _body_of(entry: JournalEntry) -> dict[str, Any]:
+    text = entry.body.get("command")
+    return order_body(text) if isinstance(text, str) else dict(entry.body)
