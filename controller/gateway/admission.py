@@ -74,15 +74,23 @@ class RateLimit:
     per_minute: float
     _buckets: OrderedDict[str, tuple[float, float]] = field(default_factory=OrderedDict)
 
+    def has(self, key: str, now: float) -> bool:
+        """Whether ``key`` has a try left."""
+        return self._level(key, now) >= 1
+
     def take(self, key: str, now: float) -> bool:
         """Spend one try of ``key``. False: none is left."""
-        level, at = self._buckets.pop(key, (self.per_minute, now))
-        level = min(self.per_minute, level + (now - at) * self.per_minute / 60)
+        level = self._level(key, now)
+        self._buckets.pop(key, None)
         allowed = level >= 1
         self._buckets[key] = (level - 1 if allowed else level, now)
         if len(self._buckets) > _KEYS:
             self._buckets.popitem(last=False)
         return allowed
+
+    def _level(self, key: str, now: float) -> float:
+        level, at = self._buckets.get(key, (self.per_minute, now))
+        return min(self.per_minute, level + (now - at) * self.per_minute / 60)
 
 
 @dataclass(slots=True)

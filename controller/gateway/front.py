@@ -30,6 +30,9 @@ _log = structlog.get_logger(__name__)
 #: TLS handshakes computed at once; the others wait their turn within their deadline.
 _HANDSHAKES = 64
 
+#: High-water mark of write buffers, in bytes. Not 0: the TLS transports compare with ">=" and would pause when empty.
+_HIGH = 1
+
 #: A closing TLS connection may take this long to say goodbye.
 _TLS_SHUTDOWN_S = 2.0
 
@@ -123,11 +126,14 @@ class Front(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take over a connection that is ready for HTTP."""
         stream = cast("asyncio.Transport", transport)  # uvloop's do not inherit from it
-        stream.set_write_buffer_limits(high=0)
+        stream.set_write_buffer_limits(high=_HIGH, low=0)
         self._transport = stream
-        self._inner = self._porch.make_inner()
+        inner = self._porch.make_inner()
         self._porch.fronts.add(self)
-        self._inner.connection_made(transport)
+        inner.connection_made(transport)
+        if self.paused:  # TLS tickets may still be on their way out
+            inner.pause_writing()
+        self._inner = inner
         self.request_done()
         early, self._early = self._early, []
         for data in early:
@@ -190,7 +196,7 @@ class _Gate(asyncio.Protocol):
             raw.abort()
             return
         tune(raw, porch.limits)
-        raw.set_write_buffer_limits(high=0)
+        raw.set_write_buffer_limits(high=_HIGH, low=0)
         self._front = Front(porch, address)
         if porch.tls is None:
             raw.set_protocol(self._front)

@@ -27,8 +27,8 @@ class GatewayLimits:
     connections_per_ip: int = 8_192
     #: Connections of one address that have not proven to be an agent. Loopback is exempt (swarms live there).
     unproven_per_ip: int = 50
-    #: The largest control message an agent may send; records come in batches below this.
-    control_message_bytes: int = 256 * 1024
+    #: Messages of one agent that wait for the use-cases; the newest beyond is dropped (unacknowledged, so sent again).
+    inbox: int = 64
     #: The largest message in an enrolment.
     enrol_message_bytes: int = 8 * 1024
     #: Control messages one agent may send: sustained per second, and at once.
@@ -49,8 +49,7 @@ class GatewayLimits:
     stream_send_buffer_bytes: int = 16 * 1024
     #: Unacknowledged bytes close the connection after this, in milliseconds.
     tcp_user_timeout_ms: int = 15_000
-    #: One-time tickets for the media connection live this long; media tickets outlive their session by this.
-    stream_ticket_s: float = 30.0
+    #: Media tickets outlive their session by this.
     media_ticket_grace_s: float = 600.0
     #: Downloads at once, and how long one write of a download may take.
     downloads: int = 256

@@ -63,6 +63,12 @@ class Link:
         transport.close()
         asyncio.get_running_loop().call_later(_GOODBYE_S, transport.abort)
 
+    def release(self) -> None:
+        """The other side has ended it; nothing more is written."""
+        if self.closed_for is None:
+            self.closed_for = "over"
+            self._front.on_drained = None
+
     def _write(self, frame: bytes) -> None:
         transport = self._front.transport
         if transport is not None:

@@ -24,7 +24,7 @@ class Session:
     cluster_id: str
     address: str
     link: ControlLink
-    media_ticket: str
+    ticket: str
     since_us: int
     stream: StreamLink | None = None
 

@@ -1,9 +1,8 @@
 """Short secrets that carry the trust of the control connection to the other connections of the same agent.
 
-1. A media ticket (a bearer token) lets its agent fetch content by hash. It lives as long as its session, plus a grace
-   so that a download survives a reconnect.
-2. A stream ticket opens one media connection, once, within half a minute.
-3. Revoking an agent kills its tickets at once. Both tables are bounded by the number of sessions.
+1. A ticket lets its agent fetch content by hash and open the media connection. It lives as long as its session, plus
+   a grace so that a download survives a reconnect.
+2. Revoking an agent kills its tickets at once. The table is bounded by the number of sessions.
 
 Pure; ``now`` is monotonic seconds.
 """
@@ -33,13 +32,12 @@ class TicketOffice:
     limits: GatewayLimits
     _media: dict[str, tuple[str, float | None]] = field(default_factory=dict)
     _media_of: dict[str, list[str]] = field(default_factory=dict)
-    _streams: dict[str, tuple[str, float]] = field(default_factory=dict)
     _swept_at: float = 0.0
 
     def __len__(self) -> int:
-        return len(self._media) + len(self._streams)
+        return len(self._media)
 
-    def media_ticket(self, agent_id: str) -> str:
+    def issue(self, agent_id: str) -> str:
         """A bearer token for content, good until :meth:`session_ended` plus the grace."""
         mine = self._media_of.setdefault(agent_id, [])
         while len(mine) >= _PER_AGENT:
@@ -56,24 +54,10 @@ class TicketOffice:
             self._media[ticket] = (entry[0], now + self.limits.media_ticket_grace_s)
         self.sweep(now)
 
-    def media_owner(self, ticket: str, now: float) -> str | None:
+    def owner(self, ticket: str, now: float) -> str | None:
         """The agent a media ticket belongs to, or None when it is not (or no longer) good."""
         entry = self._media.get(ticket)
         if entry is None or (entry[1] is not None and now >= entry[1]):
-            return None
-        return entry[0]
-
-    def stream_ticket(self, agent_id: str, now: float) -> str:
-        """A one-time ticket for the media connection."""
-        self.sweep(now)
-        ticket = secrets.token_urlsafe(_BYTES)
-        self._streams[ticket] = (agent_id, now + self.limits.stream_ticket_s)
-        return ticket
-
-    def redeem_stream(self, ticket: str, now: float) -> str | None:
-        """Use up a stream ticket; the agent it was made for, or None."""
-        entry = self._streams.pop(ticket, None)
-        if entry is None or now >= entry[1]:
             return None
         return entry[0]
 
@@ -81,14 +65,12 @@ class TicketOffice:
         """Kill every ticket of an agent."""
         for ticket in self._media_of.pop(agent_id, ()):
             self._media.pop(ticket, None)
-        self._streams = {ticket: entry for ticket, entry in self._streams.items() if entry[0] != agent_id}
 
     def sweep(self, now: float) -> None:
         """Forget what has expired; looks at most every half minute."""
         if now - self._swept_at < _SWEEP_EVERY:
             return
         self._swept_at = now
-        self._streams = {ticket: entry for ticket, entry in self._streams.items() if now < entry[1]}
         for ticket, (agent_id, expires) in list(self._media.items()):
             if expires is not None and now >= expires:
                 del self._media[ticket]
