@@ -1,11 +1,11 @@
-"""The relay that powers the amplifier: a port with two real forms (nothing, a GPIO line) and a switch in time.
+"""The relay that powers the amplifier: a port with two real forms, nothing and a GPIO line.
 
 Rules kept here:
 
 1. Default is off. The line is requested as an output at off, and the kernel takes it back when this process dies.
-2. It goes on ``lead`` before the first sample and off ``tail`` after the last; between two sounds closer than
-   that it stays on, so it does not click.
-3. A port that fails is a fault (``amplifier_failed``), never a reason not to sound.
+2. A port that fails is a fault (``amplifier_failed``), never a reason not to sound.
+
+Not here: when it is on (the arbiter decides, with its lead and tail).
 
 GPIO is driven through the character device (``/dev/gpiochipN``, uAPI v2): no library, and unlike
 ``/sys/class/gpio`` it works under ``ProtectKernelTunables`` and releases the line by itself.
@@ -16,12 +16,10 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
-from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
 from agent.errors import AgentError
-from schedules.instants import MonoUs
 from schedules.model import Amplifier
 
 _GPIO_V2_GET_LINE = 0xC250B407
@@ -111,34 +109,3 @@ def open_amplifier(settings: Amplifier) -> AmplifierPort:
         return GpioAmplifier(settings.pin)
     except OSError as error:
         raise AgentError("amplifier_failed", f"GPIO line {settings.pin} cannot be used: {error.strerror}") from error
-
-
-class AmplifierSwitch:
-    """Decides when the relay is on. Pure: told what sounds and what is about to, asked when to look again."""
-
-    def __init__(self) -> None:
-        self._on = False
-        self._off_at: MonoUs | None = None
-
-    @property
-    def on(self) -> bool:
-        """The relay should be on now."""
-        return self._on
-
-    def update(
-        self, now: MonoUs, *, sounding: bool, next_start: MonoUs | None, lead: timedelta, tail: timedelta
-    ) -> MonoUs | None:
-        """Decide for ``now``; answers the instant at which to decide again, if one is known."""
-        on_at = None if next_start is None else MonoUs(next_start - _us(lead))
-        if sounding or (on_at is not None and now >= on_at):
-            self._on, self._off_at = True, None
-            return None
-        if self._on and self._off_at is None:
-            self._off_at = MonoUs(now + _us(tail))
-        if self._off_at is not None and now >= self._off_at:
-            self._on, self._off_at = False, None
-        return min((at for at in (on_at, self._off_at) if at is not None), default=None)
-
-
-def _us(duration: timedelta) -> int:
-    return duration // timedelta(microseconds=1)

@@ -65,14 +65,20 @@ class SteadyWall:
         self._offset_us = floor_us - at
         self._slewed_at = at
         self._target_us: int | None = None
+        self._adopted = False
         self.source = Source.NONE
         #: The newest reading was refused because it lies before the last persisted time.
         self.implausible = False
 
     @property
     def trusted(self) -> bool:
-        """Scheduled items may sound."""
-        return self.source is not Source.NONE
+        """Scheduled items may sound: a reading was believed, and is in use."""
+        return self._adopted
+
+    @property
+    def offset_us(self) -> int:
+        """UTC minus monotonic, as it is used now."""
+        return self._offset_us
 
     @property
     def pending_step_us(self) -> int:
@@ -89,10 +95,9 @@ class SteadyWall:
             self.implausible = True
             return
         self.implausible = False
-        first = not self.trusted
         self.source = reading.source
         self._target_us = reading.offset_us
-        self.settle(reading.at, idle=idle or first)
+        self.settle(reading.at, idle=idle)
 
     def withdraw(self, source: Source) -> None:
         """``source`` does not speak any more: a lower one may take over. Time stays trusted and keeps running."""
@@ -108,6 +113,7 @@ class SteadyWall:
         difference = self._target_us - self._offset_us
         if idle:
             self._offset_us = self._target_us
+            self._adopted = True
         elif abs(difference) <= STEP_US:
             bound = elapsed * SLEW_PPM // 1_000_000
             self._offset_us += max(-bound, min(bound, difference))

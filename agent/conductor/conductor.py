@@ -1,0 +1,307 @@
+"""The conductor: asks the arbiter what this cluster should be sounding, and sees to it that it does.
+
+Rules kept here:
+
+1. It is synchronous and does no I/O: :meth:`Conductor.step` looks at the inputs and the clock, acts on the player and
+   the amplifier, posts what must be remembered, and says when it wants to look again. A loop
+   (:mod:`agent.conductor.loop`) drives it; a test drives it with a clock of its own.
+2. STOP acts first and is written down after: it is silence before :meth:`Conductor.take` returns.
+3. A sleep that lasted longer than asked (a suspended or stopped process, a step of the wall clock) counts as
+   absence: what lay in between is judged by each item's own late policy, and nothing late bursts out.
+
+Not here: what sounds (:mod:`schedules.arbiter`), how it gets on stage (:mod:`agent.conductor.performance`), records
+(:mod:`agent.conductor.plays`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from agent.cache.state import Batch, Key
+from agent.conductor.amplifier import AmplifierPort, NoAmplifier
+from agent.conductor.memory import ArbiterMemory, Armed, begun
+from agent.conductor.orders import Orders
+from agent.conductor.performance import Parts, Performance
+from agent.conductor.stage import Act
+from agent.errors import AgentError
+from protocol.documents import CloseStreamOrder, Command, StopOrder
+from schedules.arbiter import Decision, Event, EventKind, Situation, Sounding, State, advance
+from schedules.instants import MonoUs
+from schedules.model import ClusterSettings, Item
+
+#: A wake-up later than asked by this much was a sleep of the whole process.
+OVERSLEPT_US = 2_000_000
+
+#: The longest sleep: wall time is slewed and health looked at in between.
+LONGEST_SLEEP_US = 20_000_000
+
+#: Trusted time is written down at least this often, as the floor for the next boot.
+REMEMBER_US = 600_000_000
+
+#: Digits of the microseconds until the year 9999.
+_LONGEST_FLOOR = 18
+
+
+class Conductor:
+    """One cluster's loudspeaker. Not thread-safe: lives on the event loop."""
+
+    def __init__(self, parts: Parts, settings: ClusterSettings) -> None:
+        self._p = parts
+        self._memory = ArbiterMemory()
+        self.orders = Orders()
+        self._show = Performance(parts, self.orders, lambda: self._situation.settings)
+        now = parts.clock.mono_us()
+        self._state = State.initial()
+        self._unsettled: Armed | None = None
+        self._situation = Situation(settings, ready_from=parts.wall.now(now), time_trusted=False)
+        self._told: Situation | None = None
+        self._amplifier: AmplifierPort = NoAmplifier()
+        self._amplified = False
+        self._due: MonoUs | None = None
+        self._offset_us: int | None = None
+        self._remembered_at: MonoUs | None = None
+        self._decision = Decision(None, None, amplifier=False, until=None)
+        self._poke: Callable[[], None] = lambda: None
+        self._needed: frozenset[str] = frozenset()
+        self._install(settings)
+
+    # -- life ---------------------------------------------------------------------------------------------
+
+    def restore(self, values: dict[Key, bytes], progress: dict[str, str], plays: dict[str, str]) -> None:
+        """Take up what the disk remembers. What cannot be read is reported and begun anew."""
+        try:
+            self._state, self._unsettled = self._memory.restore(values, progress)
+            self._show.book.restore(plays.values())
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            self._state, self._unsettled = State.initial(), None
+            self._p.watch.report("state_lost", f"what had sounded could not be read and is begun anew: {error}")
+
+    def on_poke(self, poke: Callable[[], None]) -> None:
+        """Call ``poke`` when :meth:`step` should run soon."""
+        self._poke = self._show.poke = poke
+
+    def poke(self) -> None:
+        """Something that the conductor looks at has changed."""
+        self._poke()
+
+    def close(self) -> None:
+        """Leave the amplifier off. The player is closed by its owner, and what it then says is recorded."""
+        self._switch(on=False)
+        self._amplifier.close()
+        self._save()
+
+    # -- inputs -------------------------------------------------------------------------------------------
+
+    @property
+    def settings(self) -> ClusterSettings:
+        """The settings in force."""
+        return self._situation.settings
+
+    def set_settings(self, settings: ClusterSettings) -> None:
+        """New settings: gains move while it sounds, the rest from the next decision on."""
+        before = self._situation.settings
+        self._situation = self._situation.updated(settings=settings)
+        self._install(settings, before)
+        self._refresh_needs()
+        self._show.turn(settings)
+        self._poke()
+
+    def set_plan(self, items: tuple[Item, ...]) -> None:
+        """A new plan. A sounding occurrence that is still in it goes on untouched."""
+        self._situation = self._situation.updated(items=items)
+        self._refresh_needs()
+        self._poke()
+
+    def take(self, command: Command) -> None:
+        """Act on a verified order. STOP is silence before this returns."""
+        if isinstance(command.order, StopOrder):
+            self._show.stage.silence()
+        if isinstance(command.order, CloseStreamOrder):
+            self._p.streams.close(command.order.stream)
+        now = self._p.wall.now(self._p.clock.mono_us())
+        self.orders.take(command, now, trusted=self._p.wall.trusted)
+        self._refresh_needs()
+        self.step()
+        self._poke()
+
+    def media_changed(self) -> None:
+        """A sound arrived, was proven, or turned out to be altered."""
+        self._refresh_missing()
+        self._poke()
+
+    @property
+    def needed(self) -> frozenset[str]:
+        """Every sound that the plan and the orders need."""
+        return self._needed
+
+    def needs_in_order(self) -> tuple[str, ...]:
+        """The same, the soonest first: the order to fetch them in."""
+        ordered = (*self.orders.items, *(entry.item for entry in self._situation.agenda.entries))
+        return tuple(dict.fromkeys(clip.sha256 for item in ordered for clip in item.content.clips))
+
+    # -- asking -------------------------------------------------------------------------------------------
+
+    @property
+    def decision(self) -> Decision:
+        """The last decision."""
+        return self._decision
+
+    @property
+    def missing(self) -> frozenset[str]:
+        """Sounds that are needed and not here."""
+        return self._situation.missing
+
+    def heard(self) -> Act | None:
+        """What really sounds now: the act of the present decision, once its first sample was heard."""
+        return self._show.heard(self._decision.sounding)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing sounds and nothing is armed."""
+        return not self._show.stage.acts
+
+    # -- the step -----------------------------------------------------------------------------------------
+
+    def step(self) -> MonoUs:
+        """Look, decide, act. Answers the monotonic instant to look again at the latest."""
+        now_us = self._p.clock.mono_us()
+        now = self._keep_time(now_us)
+        self.orders.forget(now)
+        self._gather(now_us, now)
+        before = self._told if self._told is not None and self._told is not self._situation else None
+        at = now if self._state.at is None else max(now, self._state.at)
+        self._state, self._decision = advance(self._state, self._situation, at, before=before)
+        self._told = self._situation
+        for event in self._decision.events:
+            self._note(event, now_us)
+        armed = self._show.carry_out(self._decision, now_us)
+        self._switch(on=self._decision.amplifier)
+        self._due = self._next(now_us)
+        self._save(armed)
+        return self._due
+
+    def _keep_time(self, now_us: MonoUs) -> datetime:
+        wall = self._p.wall
+        wall.settle(now_us, idle=self.idle)
+        overslept = self._due is not None and now_us - self._due > OVERSLEPT_US
+        offset = wall.offset_us
+        stepped = self._offset_us is not None and abs(offset - self._offset_us) > OVERSLEPT_US
+        now = wall.now(now_us)
+        if stepped and self._offset_us is not None:
+            self._move_clock(timedelta(microseconds=offset - self._offset_us), now)
+        self._offset_us = offset
+        if overslept or stepped or (wall.trusted and not self._situation.time_trusted):
+            self._situation = self._situation.updated(ready_from=now, time_trusted=wall.trusted)
+        self._settle_armed(now)
+        self._remember_time(now_us)
+        return now
+
+    def _move_clock(self, by: timedelta, now: datetime) -> None:
+        """Wall time was stepped while nothing sounded: what is bound to the old reading moves with it."""
+        self.orders.shift(by)
+        self._p.streams.shift(by)
+        if self._state.at is not None and self._state.at > now:
+            trusted_at = self._state.trusted_at
+            self._state = replace(
+                self._state, at=now, trusted_at=min(trusted_at, now) if trusted_at is not None else None
+            )
+        self._told = None
+
+    def _settle_armed(self, now: datetime) -> None:
+        """After a boot: what had been armed counts as begun once the clock has passed its instant."""
+        armed = self._unsettled
+        if armed is None or not (self._p.wall.trusted or now >= armed.at):
+            return
+        self._unsettled = None
+        if now >= armed.at:
+            self._state = begun(self._state, armed)
+
+    def _remember_time(self, now_us: MonoUs) -> None:
+        if self._remembered_at is not None and now_us - self._remembered_at < REMEMBER_US:
+            return
+        floor = self._p.wall.remember(now_us)
+        if floor is not None:
+            self._remembered_at = now_us
+            self._p.ledger.post(Batch(memory={Key.WALL: str(floor).encode()}))
+
+    def _gather(self, now_us: MonoUs, now: datetime) -> None:
+        """Bring the situation up to date; it stays the same object when nothing changed."""
+        live = self._p.streams.sources(now_us, now)
+        orders = self.orders.all
+        if live != self._situation.live or orders != self._situation.orders:
+            self._situation = self._situation.updated(live=live, orders=orders)
+        self._p.watch.set_fault(
+            "time_untrusted",
+            None if self._p.wall.trusted else "nobody vouches for the clock: scheduled items stay silent",
+        )
+
+    # -- acting -------------------------------------------------------------------------------------------
+
+    def _switch(self, *, on: bool) -> None:
+        if on is self._amplified:
+            return
+        self._amplified = on
+        try:
+            self._amplifier.switch(on=on)
+            self._p.watch.clear_fault("amplifier_failed")
+        except OSError as error:
+            self._p.watch.raise_fault("amplifier_failed", f"the amplifier's relay does not answer: {error}")
+
+    def _install(self, settings: ClusterSettings, before: ClusterSettings | None = None) -> None:
+        self._p.player.set_output_delay(settings.output_delay // timedelta(microseconds=1))
+        if before is not None and settings.amplifier == before.amplifier:
+            return
+        try:
+            self._amplifier.close()
+            self._amplifier, self._amplified = self._p.amplifier(settings.amplifier), False
+            self._p.watch.clear_fault("amplifier_failed")
+        except (AgentError, OSError) as error:
+            self._amplifier = NoAmplifier()
+            self._p.watch.raise_fault("amplifier_failed", str(error))
+
+    # -- remembering --------------------------------------------------------------------------------------
+
+    def _note(self, event: Event, now_us: MonoUs) -> None:
+        self._show.book.event(event, now_us, sounding=self._show.stage.holds(event.occurrence_id))
+        if event.kind is EventKind.REFUSED or (event.kind is EventKind.WAITING and event.code):
+            title = event.title or event.occurrence_id[:12]
+            self._p.watch.report(event.code or "refused", f"{event.kind.value}: {title}")
+
+    def _save(self, armed: Sounding | None = None) -> None:
+        if armed is not None:
+            # Its start is written down in its lead, so that a power cut after it does not start it again.
+            future, _ = advance(self._state, self._situation, armed.since)
+            self._p.ledger.post(self._memory.arm(armed.since, future))
+        batch = self._memory.changes(self._state)
+        plays = self._show.book.take_batch()
+        if batch is None and plays is None:
+            return
+        self._p.ledger.post((batch or Batch()).then(plays or Batch()))
+
+    def _refresh_needs(self) -> None:
+        items = (*self._situation.items, *self.orders.items)
+        self._needed = frozenset(clip.sha256 for item in items for clip in item.content.clips)
+        self._refresh_missing()
+
+    def _refresh_missing(self) -> None:
+        missing = self._p.media.missing(self._needed)
+        if missing != self._situation.missing:
+            self._situation = self._situation.updated(missing=missing)
+
+    def _next(self, now_us: MonoUs) -> MonoUs:
+        instants = [MonoUs(now_us + LONGEST_SLEEP_US), *self._show.look_again(self._decision, now_us)]
+        if self._decision.until is not None:
+            # The conversion rounds, so an instant that seems to be now is looked at again in a millisecond.
+            instants.append(MonoUs(max(self._p.wall.to_mono(self._decision.until), now_us + 1_000)))
+        change = self._p.streams.next_change(now_us)
+        if change is not None:
+            instants.append(change)
+        return min(at for at in instants if at > now_us)
+
+
+def time_floor(values: dict[Key, bytes]) -> int:
+    """The last persisted wall time in microseconds since 1970; 0 when there is none or it cannot be read."""
+    text = values.get(Key.WALL, b"0")
+    return int(text) if text.isdigit() and len(text) <= _LONGEST_FLOOR else 0
