@@ -18,6 +18,8 @@ from __future__ import annotations
 from collections import deque
 from statistics import median
 
+import numpy as np
+
 from schedules.instants import SAMPLE_RATE, MonoUs
 
 _WINDOW = 256
@@ -29,7 +31,7 @@ _DEAD_CALLBACKS = 12  # as many callbacks without a plausible time make the timi
 _US_PER_FRAME = 1e6 / SAMPLE_RATE
 _LINE_FRAMES = 51 * 960
 _LINE_LEAST = 5
-_SLOPE_LEAST_US = 20e6
+_SLOPE_LEAST_US = 4e6
 _LEARN_EVERY_US = 1e6
 _STEP_LEAST_US = 3_000.0
 _SLOPE_MOST = 120  # seconds of history the rate is read from
@@ -139,7 +141,7 @@ class DacLine:
         return smooth
 
     def _learn(self, smooth: float) -> None:
-        """Read the rate from pairs of instants seconds apart, once a second."""
+        """Read the rate from the instants of the last two minutes, once a second."""
         if self._slope:
             counted, real = self._nominal - self._slope[-1][0], smooth - self._slope[-1][1]
             if counted < _LEARN_EVERY_US:
@@ -147,9 +149,10 @@ class DacLine:
             if abs(real - counted) > _STEP_LEAST_US:  # the instants stepped: no rate can be read across that
                 self._slope.clear()
         self._slope.append((self._nominal, smooth))
-        counted, real = self._nominal - self._slope[0][0], smooth - self._slope[0][1]
-        if counted >= _SLOPE_LEAST_US:
-            self._turn(max(-_PPM_CLAMP, min(_PPM_CLAMP, (counted / real - 1.0) * 1e6)))
+        if self._nominal - self._slope[0][0] >= _SLOPE_LEAST_US:
+            points = np.array(self._slope) - self._slope[0]
+            slope = float(np.polyfit(points[:, 0], points[:, 1], 1)[0])
+            self._turn(max(-_PPM_CLAMP, min(_PPM_CLAMP, (1.0 / slope - 1.0) * 1e6)))
 
     def _turn(self, ppm: float) -> None:
         """Believe in another rate. The line's past is counted anew, turned about its newest point."""

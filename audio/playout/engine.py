@@ -95,7 +95,7 @@ class Engine:
         settled = self._exact or self._line.settled
         out = np.zeros(frames, np.float32)
         for voice in tuple(self._voices.values()):
-            self._take(voice, voice.mix(out, smooth - self.output_delay_us, settled=settled))
+            self._take(voice, voice.mix(out, smooth - self.output_delay_us, dac_ppm=self.dac_ppm, settled=settled))
         self._limiter.apply(out)
         return out
 

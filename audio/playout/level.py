@@ -61,10 +61,15 @@ class Ramp:
 
 
 class GapGuard:
-    """Turns NaN into silence without a click: what was heard last falls to zero in 5 ms, what returns rises in 5 ms."""
+    """Turns NaN into silence without a click.
+
+    What was heard last falls to zero in 5 ms; what returns rises in 5 ms, over the fall if that is not over.
+    """
 
     def __init__(self) -> None:
-        self._last = 0.0
+        self._last = 0.0  # the sample put out last
+        self._gap = False
+        self._held = 0.0  # what falls
         self._fall = 0  # samples of the fall still to come
         self._rise = 0  # samples of the rise still to come
 
@@ -74,33 +79,29 @@ class GapGuard:
             return 0
         missing = np.isnan(block)
         count = int(np.count_nonzero(missing))
-        if count == 0 and self._rise == 0:
-            self._last = float(block[-1])
-            self._fall = EDGE_FRAMES
-            return 0
-        edges = [0, *(np.flatnonzero(np.diff(missing)) + 1).tolist(), len(block)]
-        for begin, end in pairwise(edges):
-            if missing[begin]:
-                self._fill(block[begin:end])
-            else:
-                self._raise(block[begin:end])
+        if count or self._gap or self._fall or self._rise:
+            edges = [0, *(np.flatnonzero(np.diff(missing)) + 1).tolist(), len(block)]
+            for begin, end in pairwise(edges):
+                self._run(block[begin:end], gap=bool(missing[begin]))
+        self._last = float(block[-1])
         return count
 
-    def _fill(self, gap: Samples) -> None:
-        falling = min(self._fall, len(gap))
-        gap[:falling] = self._last * (np.arange(self._fall - 1, self._fall - 1 - falling, -1) / EDGE_FRAMES)
-        gap[falling:] = 0.0
-        self._fall -= falling
-        self._rise = EDGE_FRAMES
-
-    def _raise(self, run: Samples) -> None:
-        rising = min(self._rise, len(run))
-        if rising:
-            done = EDGE_FRAMES - self._rise
-            run[:rising] *= (np.arange(done + 1, done + rising + 1) / EDGE_FRAMES).astype(np.float32)
+    def _run(self, run: Samples, *, gap: bool) -> None:
+        if gap:
+            if not self._gap:
+                self._held, self._fall = self._last, EDGE_FRAMES
+            run[:] = 0.0
+        else:
+            if self._gap:
+                self._rise = EDGE_FRAMES
+            rising = min(self._rise, len(run))
+            run[:rising] *= (np.arange(1, rising + 1) + (EDGE_FRAMES - self._rise)) / np.float32(EDGE_FRAMES)
             self._rise -= rising
+        self._gap = gap
+        falling = min(self._fall, len(run))
+        run[:falling] += self._held * (self._fall - np.arange(1, falling + 1)) / np.float32(EDGE_FRAMES)
+        self._fall -= falling
         self._last = float(run[-1])
-        self._fall = EDGE_FRAMES
 
 
 class Limiter:

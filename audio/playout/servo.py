@@ -1,8 +1,10 @@
 """Keeps a voice on its line: a slow PI controller on its rate, and one jump when it is far off.
 
-The error is measured inside the callback that renders (positive = the sound is late). Constants, from simulation on
-a virtual converter: Kp = 1/8 per second and Ki = Kp²/4, critically damped; ±500 ppm are inaudible in speech and
-music; ±2000 ppm for 10 s after a device ran dry; beyond 20 ms a jump is less audible than minutes of slewing.
+The error is measured inside the callback that renders (positive = the sound is late). The device's known rate is fed
+forward; the controller removes what is left. Constants, from simulation on a virtual converter: Kp = 1/4 per second
+and Ki = Kp²/4, critically damped (twice the gain that control by the median of errors allows, because here the device's
+instants are smoothed instead, so the loop has no dead time); ±500 ppm are inaudible; ±2000 ppm for 10 s after a device
+ran dry; beyond 20 ms a jump is less audible than minutes of slewing.
 
 Not here: how the rate is applied (:mod:`audio.playout.voice`), where the instants come from
 (:mod:`audio.playout.dac`).
@@ -12,8 +14,9 @@ from __future__ import annotations
 
 from schedules.instants import SAMPLE_RATE
 
-KP = 1 / 8
-KI = 1 / 256
+KP = 1 / 4
+KI = 1 / 64
+LEARN_S = 1e-3  # a larger error is a step, not a rate: learning from it would overshoot
 CLAMP = 500e-6
 CLAMP_DISTURBED = 2000e-6
 DISTURBED_S = 10.0
@@ -29,8 +32,8 @@ class Servo:
     def __init__(self, dac_ppm: float = 0.0, *, exact: bool = False) -> None:
         """Start from the device's known rate. ``exact``: the output has no clock of its own, never resample."""
         self.exact = exact
-        self._integral = 0.0 if exact else 1.0 / (1.0 + dac_ppm * 1e-6) - 1.0
-        self._correction = self._integral
+        self._integral = 0.0  # what the device's rate does not explain, such as a clock filter that still learns
+        self._correction = self._forward(dac_ppm)
         self._since_jump_s = JUMP_REST_S
         self._disturbed_s = 0.0
         self._far = 0
@@ -53,10 +56,11 @@ class Servo:
         """The device ran dry: stronger correction is allowed for a while."""
         self._disturbed_s = DISTURBED_S
 
-    def update(self, error_us: float, frames: int, *, settled: bool) -> bool:
+    def update(self, error_us: float, frames: int, *, dac_ppm: float, settled: bool) -> bool:
         """Take the error of a block of ``frames``; True when the voice must jump to where the clock is.
 
-        Nothing is corrected until the instants have ``settled``: a start is never hurried.
+        ``dac_ppm`` is what is known of the device's rate now. Nothing is corrected until the instants have
+        ``settled``: a start is never hurried.
         """
         seconds = frames / SAMPLE_RATE
         self.error_us = error_us
@@ -66,11 +70,14 @@ class Servo:
             self.jumps += 1
             self._far = 0
             self._since_jump_s = 0.0
-            self._correction = self._integral
+            self._correction = self._forward(dac_ppm) + self._integral
             return True
         if settled and not self.exact:
-            self._steer(error_us * 1e-6, seconds)
+            self._steer(error_us * 1e-6, seconds, self._forward(dac_ppm))
         return False
+
+    def _forward(self, dac_ppm: float) -> float:
+        return 0.0 if self.exact else 1.0 / (1.0 + dac_ppm * 1e-6) - 1.0
 
     def _must_jump(self, distance_us: float) -> bool:
         self._far = self._far + 1 if distance_us > JUMP_US else 0
@@ -80,10 +87,10 @@ class Servo:
             return False
         return distance_us > REANCHOR_US or self._since_jump_s >= JUMP_REST_S
 
-    def _steer(self, error_s: float, seconds: float) -> None:
+    def _steer(self, error_s: float, seconds: float, forward: float) -> None:
         clamp = CLAMP_DISTURBED if self._disturbed_s > 0 else CLAMP
-        wanted = KP * error_s + self._integral
+        wanted = forward + KP * error_s + self._integral
         self._correction = max(-clamp, min(clamp, wanted))
-        if self._correction == wanted:  # anti-windup: learn only while in reach
+        if self._correction == wanted and abs(error_s) < LEARN_S:  # anti-windup
             self._integral += KI * error_s * seconds
             self._integral = max(-CLAMP, min(CLAMP, self._integral))

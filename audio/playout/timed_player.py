@@ -90,7 +90,8 @@ class TimedPlayer:
         # What lies before now was never to be heard here: the cue joins its own timeline.
         timed = _Timed(cue.cue_id, MonoUs(max(begin, self._clock.now())), end)
         self._cues[cue.cue_id] = timed
-        timed.starting = self._clock.call_at(begin, lambda: self._start(timed))
+        if end > self._clock.now():
+            timed.starting = self._clock.call_at(begin, lambda: self._start(timed))
         timed.ending = self._clock.call_at(end, lambda: self._finish(timed, end, Outcome.COMPLETE))
 
     def stop(self, cue_id: str, at: MonoUs | None = None, fade_ms: int = STOP_FADE_MS) -> None:

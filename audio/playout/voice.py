@@ -120,16 +120,16 @@ class Voice:
             jumps=self._servo.jumps,
         )
 
-    def mix(self, out: Samples, dac: float, *, settled: bool) -> list[VoiceEvent]:
+    def mix(self, out: Samples, dac: float, *, dac_ppm: float = 0.0, settled: bool) -> list[VoiceEvent]:
         """Add the sound of the block that reaches the converter from ``dac`` on; say what happened in it."""
         self._events = []
         cut = self._frames_until(self._stop_at, dac, len(out))
         if cut > 0:
-            self._advance(out[:cut], dac, settled=settled)
+            self._advance(out[:cut], dac, dac_ppm, settled=settled)
         if not self.done and cut < len(out):
             self._begin_stop(dac + cut / FRAMES_PER_US)
             if not self.done:
-                self._advance(out[cut:], dac + cut / FRAMES_PER_US, settled=settled and cut == 0)
+                self._advance(out[cut:], dac + cut / FRAMES_PER_US, dac_ppm, settled=settled)
         return self._events
 
     def lose(self, frames: int, dac: float) -> list[VoiceEvent]:
@@ -140,8 +140,14 @@ class Voice:
         self._guard = GapGuard()
         if self._stop_at < dac + frames / FRAMES_PER_US:
             self._finish(max(dac, self._stop_at), Outcome.STOPPED)
-        else:
-            self._wait(frames, dac)
+            return self._events
+        timeline, after = self._source.timeline, dac + frames / FRAMES_PER_US
+        origin, due, end = timeline.origin, timeline.index_at(after), timeline.end
+        if origin is not None and due is not None:
+            since = max(origin, due - frames)
+            self._silent += max(0, round((due if end is None else min(due, end)) - since))
+            self._source.ring.want(max(self._source.ring.wanted, math.floor(due)))
+            self._end_if_over(due, timeline.time_of(due if end is None else end))
         return self._events
 
     def close(self, at: float) -> list[VoiceEvent]:
@@ -165,7 +171,7 @@ class Voice:
         self._silent_at = at + self._stop_fade / FRAMES_PER_US
         self._fade.go(0.0, self._stop_fade)
 
-    def _advance(self, out: Samples, dac: float, *, settled: bool) -> None:
+    def _advance(self, out: Samples, dac: float, dac_ppm: float, *, settled: bool) -> None:
         if self._position is None:
             begin = self._wait(len(out), dac)
             if begin is None or self.done:
@@ -174,7 +180,7 @@ class Voice:
             self._sound(out, dac)
             return
         error = dac - self._source.timeline.time_of(self._position)
-        if self._servo.update(error, len(out), settled=settled) and not self._stopping:
+        if self._servo.update(error, len(out), dac_ppm=dac_ppm, settled=settled) and not self._stopping:
             self._jump(out, dac, abs(error))
         self._sound(out, dac)
 
