@@ -104,9 +104,9 @@ def verify_file(path: Path, *, expect: tuple[int, str] | None = None) -> AuditVe
 
 
 def _stored(connection: sqlite3.Connection) -> Iterator[AuditEntry]:
-    # By rowid (= seq): a row whose number was changed stands where its number says, and its hash no longer fits.
-    for row in connection.execute(f"SELECT {_COLUMNS} FROM audit ORDER BY seq"):  # noqa: S608 - constant columns
-        yield AuditEntry(*row)
+    for seq, *texts in connection.execute(f"SELECT {_COLUMNS} FROM audit ORDER BY seq"):  # noqa: S608 - constant
+        # SQLite keeps whatever type a forger put in; anything but text simply hashes to something else.
+        yield AuditEntry(seq, *(text if isinstance(text, str) else repr(text) for text in texts))
 
 
 def _entry(row: tables.Audit) -> AuditEntry:

@@ -1,0 +1,168 @@
+"""Signing in and out, and one's own account."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from pydantic import Field
+
+from controller.api.routing import Access, Call, Route, route
+from controller.api.schema import Empty, Line, Page, PageQuery, Schema, paginate
+from controller.services.accounts import AccountService
+from controller.services.context import Role
+from controller.services.directory import Directory, TokenEntry
+from controller.services.errors import (
+    BusyError,
+    ForbiddenError,
+    InvalidError,
+    NotFoundError,
+    TooManyError,
+    UnauthenticatedError,
+)
+from controller.services.passwords import MAX_LENGTH
+from controller.services.sessions import MAX_TOKEN_LIFE, Sessions, SignedIn
+
+
+class LoginRequest(Schema):
+    """Name and password."""
+
+    name: str = Field(min_length=1, max_length=120)
+    password: str = Field(min_length=1, max_length=MAX_LENGTH)
+    label: str = Field("", max_length=80, description="What this session is, for the list of sessions")
+
+
+class TokenView(Schema):
+    """A fresh token; it is not shown again."""
+
+    token: str
+    expires: datetime
+    user_id: str
+    name: str
+    must_change_password: bool
+
+    @classmethod
+    def of(cls, signed: SignedIn) -> TokenView:
+        """From the use-case's answer."""
+        actor = signed.actor
+        return cls(
+            token=signed.token,
+            expires=signed.expires,
+            user_id=actor.user_id,
+            name=actor.name,
+            must_change_password=signed.must_change,
+        )
+
+
+class NewToken(Schema):
+    """A token for a script."""
+
+    label: Line
+    days: int = Field(90, ge=1, le=MAX_TOKEN_LIFE.days)
+
+
+class PasswordChange(Schema):
+    """Old and new password."""
+
+    old: str = Field(min_length=1, max_length=MAX_LENGTH)
+    new: str = Field(min_length=1, max_length=MAX_LENGTH)
+
+
+class GrantView(Schema):
+    """A role over an area and what is below it; null = everywhere."""
+
+    role: Role
+    area_id: str | None = Field(None, max_length=64)
+
+
+class Me(Schema):
+    """Who is signed in."""
+
+    user_id: str
+    name: str
+    grants: tuple[GrantView, ...]
+
+
+class SessionView(Schema):
+    """A living session; ``id`` ends it."""
+
+    id: str
+    label: str
+    created_at: datetime
+    last_used: datetime
+    expires: datetime
+    current: bool
+
+
+class SessionRoutes:
+    """Operations on one's own sessions."""
+
+    def __init__(self, sessions: Sessions, accounts: AccountService, directory: Directory) -> None:
+        self._sessions = sessions
+        self._accounts = accounts
+        self._directory = directory
+
+    def table(self) -> tuple[Route, ...]:
+        """Every operation of this chapter."""
+        mine = Access.SIGNED_IN
+        return (
+            route("POST", "/api/v1/login", "login", Access.PUBLIC, self.login, summary="Sign in", body=LoginRequest,
+                  returns=TokenView, errors=(UnauthenticatedError, TooManyError, BusyError)),
+            route("POST", "/api/v1/logout", "logout", mine, self.logout, summary="Sign out"),
+            route("GET", "/api/v1/me", "getMe", mine, self.me, summary="Who am I", returns=Me),
+            route("PUT", "/api/v1/me/password", "changePassword", mine, self.change_password,
+                  summary="Change one's own password", body=PasswordChange, errors=(ForbiddenError, InvalidError)),
+            route("GET", "/api/v1/sessions", "listSessions", mine, self.list_sessions, summary="One's own sessions",
+                  query=PageQuery, returns=Page[SessionView]),
+            route("POST", "/api/v1/sessions", "createToken", mine, self.create, body=NewToken, returns=TokenView,
+                  summary="A token for a script, with one's own rights", status=201),
+            route("DELETE", "/api/v1/sessions/{session_id}", "endSession", mine, self.end, summary="End a session",
+                  errors=(NotFoundError,)),
+        )  # fmt: skip
+
+    async def login(self, call: Call[LoginRequest, Empty]) -> TokenView:
+        """Sign in."""
+        said = call.body
+        return TokenView.of(await self._sessions.login(said.name, said.password, address=call.peer, label=said.label))
+
+    async def logout(self, call: Call[Empty, Empty]) -> None:
+        """Sign out."""
+        await self._sessions.end(call.actor, call.actor.token_hash or "")
+
+    async def me(self, call: Call[Empty, Empty]) -> Me:
+        """Who is signed in."""
+        actor = call.actor
+        grants = tuple(GrantView(role=grant.role, area_id=grant.area_id) for grant in actor.grants)
+        return Me(user_id=actor.user_id, name=actor.name, grants=grants)
+
+    async def change_password(self, call: Call[PasswordChange, Empty]) -> None:
+        """Change one's own password."""
+        await self._accounts.change_own_password(call.actor, call.body.old, call.body.new)
+
+    async def list_sessions(self, call: Call[Empty, PageQuery]) -> Page[SessionView]:
+        """One's own sessions."""
+        current = call.actor.token_hash
+
+        def show(entry: TokenEntry) -> SessionView:
+            return SessionView(
+                id=entry.hash,
+                label=entry.label,
+                created_at=entry.created_at,
+                last_used=entry.last_used,
+                expires=entry.expires,
+                current=entry.hash == current,
+            )
+
+        return paginate(self._sessions.of_user(call.actor.user_id), call.query, key=lambda entry: entry.hash, show=show)
+
+    async def create(self, call: Call[NewToken, Empty]) -> TokenView:
+        """Make a token for a script."""
+        life = timedelta(days=call.body.days)
+        return TokenView.of(
+            await self._sessions.issue(
+                call.actor.user_id, label=call.body.label, idle=life, life=life, action="session.token"
+            )
+        )
+
+    async def end(self, call: Call[Empty, Empty]) -> None:
+        """End a session."""
+        await self._sessions.end(call.actor, call.path["session_id"])
