@@ -9,6 +9,7 @@ Rules kept here:
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Protocol
 
-from schedules.instants import MonoUs
+from schedules.instants import MediaUs, MonoUs
 
 
 class Clock(Protocol):
@@ -121,3 +122,15 @@ class Actor:
 
 #: The program itself (first start, drained journal, expiry).
 SYSTEM = Actor("system", "loa", (RoleGrant(Role.ADMIN, None),))
+
+
+class RunClock:
+    """The media timeline of this run: the monotonic clock under a random name (DESIGN, section 4)."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.timeline: int = secrets.randbits(64)
+
+    def now(self) -> MediaUs:
+        """Microseconds on the timeline."""
+        return MediaUs(self._clock.mono_us())
