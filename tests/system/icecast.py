@@ -99,14 +99,14 @@ class Icecast:
 
     def _answers(self) -> bool:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/status-json.xsl", timeout=2) as answer:  # noqa: S310 - loopback
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/status-json.xsl", timeout=2) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False
 
     def _on_air(self) -> bool:
         try:
-            with urllib.request.urlopen(self.url, timeout=2) as answer:  # noqa: S310 - loopback
+            with urllib.request.urlopen(self.url, timeout=2) as answer:
                 return bool(answer.status == 200 and answer.read(1000))
         except OSError:
             return False
