@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -211,10 +210,10 @@ class Radio:
         self.begin = stage.now + milliseconds * 1000
         self._packet = packet
 
-    def push(self, number: int, *, end: bool = False, count: int = 10, **flags: bool) -> None:
+    def push(self, number: int, *, end: bool = False) -> None:
         """Bundle ``number`` of 200 ms."""
         play_at = MediaUs(self.begin + MEDIA_AHEAD + number * 200_000)
-        self.feed.push(LiveChunk(play_at, number * 9600, (self._packet,) * count, end=end, **flags))
+        self.feed.push(LiveChunk(play_at, number * 9600, (self._packet,) * 10, end=end))
 
 
 async def test_live_sound_begins_with_its_first_chunk_and_ends_with_its_last(stage: Stage, packet: bytes) -> None:

@@ -20,7 +20,7 @@ from audio.playout.clock import monotonic_us
 from audio.playout.errors import OutputError
 from audio.playout.outputs.port import Driver
 from audio.playout.player import OutputState, OutputStatus, Timing
-from schedules.instants import SAMPLE_RATE
+from schedules.instants import SAMPLE_RATE, MonoUs
 
 _BACKOFF_FIRST_S = 0.5
 _BACKOFF_MOST_S = 30.0
@@ -161,8 +161,10 @@ class KeptOutput(ABC):
         passed = monotonic_us()
         until = passed + round(pause_s * 1e6)
         while not self._closing.is_set() and (now := monotonic_us()) < until:
-            if not driver.idle and now > passed:
-                frames = min((now - passed) * SAMPLE_RATE // 1_000_000, _LOSE_MOST_FRAMES)
+            frames = min((now - passed) * SAMPLE_RATE // 1_000_000, _LOSE_MOST_FRAMES)
+            if driver.idle or frames == _LOSE_MOST_FRAMES:
+                passed = now
+            elif frames > 0:
                 driver.lose(frames, passed)
-            passed = now
+                passed = MonoUs(passed + frames * 1_000_000 // SAMPLE_RATE)
             self._closing.wait(min(_LOSE_EVERY_S, (until - now) / 1e6))

@@ -71,7 +71,7 @@ class VirtualDac:
     times: list[float] = field(default_factory=list)  # true instant of each block's first sample
 
     def __post_init__(self) -> None:
-        self.random = random.Random(1)  # noqa: S311 - a model of jitter
+        self.random = random.Random(1)
         self.now = self.start
 
     def arm(

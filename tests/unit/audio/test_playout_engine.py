@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from audio.playout.engine import Engine
 from audio.playout.player import Outcome
 from audio.playout.voice import Finished, Started
+from schedules.instants import MonoUs
 from tests.unit.audio.playout_hall import NO_CLICK, US, VirtualDac, counting, sine
 
 
@@ -106,7 +107,7 @@ def test_one_absurd_reading_moves_nothing() -> None:
     timeline = dac.arm("a", dac.start, 48_000 * 10)
     dac.run(2)
     dac.now += 300_000
-    block = dac.engine.render(dac.block, round(dac.now))  # type: ignore[arg-type] - a number as PortAudio would give
+    block = dac.engine.render(dac.block, MonoUs(round(dac.now)))
     dac.now -= 300_000
     dac.now += len(block) * US
     dac.run(2)
@@ -156,8 +157,8 @@ def test_stop_is_silent_within_a_block_and_its_fade() -> None:
 def test_a_stop_at_an_instant_fades_from_there_and_the_earlier_one_wins() -> None:
     dac = VirtualDac(Engine(exact=True))
     dac.arm("a", dac.start, 480_000)
-    dac.engine.stop("a", round(dac.start + 500_250), 100)  # type: ignore[arg-type] - µs
-    dac.engine.stop("a", round(dac.start + 700_000), 20)  # type: ignore[arg-type] - µs
+    dac.engine.stop("a", MonoUs(round(dac.start + 500_250)), 100)
+    dac.engine.stop("a", MonoUs(round(dac.start + 700_000)), 20)
     dac.run(1)
     place = round(500_250 / US)
     assert np.array_equal(dac.heard[240:place], counting(240, place - 240))
@@ -217,7 +218,7 @@ def test_a_lost_output_goes_on_along_the_line() -> None:
     timeline = dac.arm("a", dac.start, 480_000)
     dac.run(1)
     for _ in range(20):
-        dac.engine.lose(4_800, round(dac.now))  # type: ignore[arg-type] - µs
+        dac.engine.lose(4_800, MonoUs(round(dac.now)))
         dac.now += 100_000
     dac.sound.clear()
     dac.times.clear()
@@ -233,7 +234,7 @@ def test_a_cue_that_ends_while_the_output_is_lost_is_told() -> None:
     dac = VirtualDac(Engine(exact=True))
     dac.arm("a", dac.start, 48_000)
     for _ in range(15):
-        dac.engine.lose(4_800, round(dac.now))  # type: ignore[arg-type] - µs
+        dac.engine.lose(4_800, MonoUs(round(dac.now)))
         dac.now += 100_000
     dac.events += dac.engine.take_events()
     finished = _finish(dac)
