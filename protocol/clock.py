@@ -48,9 +48,9 @@ READY_BURSTS: Final = 2
 READY_SIGMA_US: Final = 5_000
 
 #: Before anything is measured, two crystals may differ by this (1 sigma); a drift kept from an earlier run is trusted
-#: to a tenth of it, because temperature moves crystals by a few parts in a million.
+#: to three parts in a million, which is what temperature does to crystals indoors.
 UNKNOWN_DRIFT: Final = 100e-6
-KEPT_DRIFT: Final = 10e-6
+KEPT_DRIFT: Final = 3e-6
 
 #: No pair of machines worth following differs by more: beyond it a filter was fed nonsense.
 LARGEST_DRIFT: Final = 1e-3

@@ -86,9 +86,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _integer(text: str) -> int:
-    if len(text) > _LONGEST_NUMBER or abs(number := int(text)) > MAX_INT:
-        raise MalformedError("bad_number", "an integer is beyond 2^53 - 1")
-    return -number if text.startswith("-") else number
+    if len(text) <= _LONGEST_NUMBER and abs(number := int(text)) <= MAX_INT:
+        return number
+    raise MalformedError("bad_number", "an integer is beyond 2^53 - 1")
 
 
 def _real(text: str) -> float:
@@ -103,13 +103,13 @@ def _constant(name: str) -> NoReturn:
 
 
 def _check_depth(value: Any, max_depth: int) -> None:
-    level: list[Any] = [value]
-    for _ in range(max_depth + 1):
+    level: list[Any] = [value] if isinstance(value, dict | list) else []
+    for _ in range(max_depth):
         level = [
             child
             for node in level
-            if isinstance(node, dict | list)
             for child in (node.values() if isinstance(node, dict) else node)
+            if isinstance(child, dict | list)
         ]
         if not level:
             return
