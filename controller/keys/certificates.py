@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import socket
+import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -41,6 +42,20 @@ class CertificatePair:
             VaultError: the file holds no certificate.
         """
         return hashlib.sha256(self._load().public_bytes(Encoding.DER)).hexdigest()
+
+    def server_context(self) -> ssl.SSLContext:
+        """A TLS server context for the pair.
+
+        Raises:
+            VaultError: the files are missing, broken or do not belong together.
+        """
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        try:
+            context.load_cert_chain(self.certificate, self.key)
+        except (OSError, ssl.SSLError) as error:
+            raise VaultError(f"the certificate {self.certificate} and its key cannot be used: {error}") from error
+        return context
 
     def expires(self) -> datetime:
         """When it expires.

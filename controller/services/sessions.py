@@ -23,7 +23,7 @@ from controller.services.directory import Directory, TokenEntry
 from controller.services.errors import InvalidError, NotFoundError, UnauthenticatedError
 from controller.services.passwords import MAX_LENGTH, Passwords
 from controller.services.throttle import PER_ACCOUNT, PER_ADDRESS, Throttle
-from controller.store import Database, tables
+from controller.store import Database, StoreBusyError, tables
 
 #: A session unused for so long is gone: a shift at the desk.
 IDLE = timedelta(hours=12)
@@ -162,6 +162,13 @@ class Sessions:
             digest: at for digest, at in (self._flushed | used).items() if digest in self._directory.tokens
         }
         return len(dead)
+
+    async def sweep_quietly(self) -> None:
+        """:meth:`sweep` for a background task: a busy database is no failure, the next round does it."""
+        try:
+            await self.sweep()
+        except StoreBusyError:
+            _log.warning("sessions were not written down: the database is busy")
 
 
 def token_hash(token: str) -> str:

@@ -1,0 +1,149 @@
+"""The composition root of ``loa-controller serve``: the one place where everything meets.
+
+Read it from :func:`running`: foundation, use-cases, gateway, staff listener, in that order; closed in reverse. Nothing
+else in the package makes its own collaborators.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+
+from controller.api.area_routes import AreaRoutes
+from controller.api.audit_routes import AuditRoutes
+from controller.api.cluster_routes import ClusterRoutes
+from controller.api.metrics import Metrics
+from controller.api.openapi import openapi_document
+from controller.api.routing import Route
+from controller.api.server import StaffListener, staff_application
+from controller.api.service_routes import ServiceRoutes
+from controller.api.session_routes import SessionRoutes
+from controller.api.user_routes import UserRoutes
+from controller.config import Config
+from controller.foundation import Foundation, open_foundation
+from controller.keys.certificates import CertificatePair, ensure_certificate
+from controller.services.accounts import AccountService
+from controller.services.areas import AreaService
+from controller.services.audit import AuditService
+from controller.services.clusters import ClusterService
+from controller.services.context import Clock, SystemClock
+from controller.services.health import Health
+from controller.services.sessions import Sessions
+from controller.supervisor import Supervisor
+
+#: How often sessions are written down and dead ones removed.
+_SWEEP_SECONDS = 300.0
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A controller that is up."""
+
+    foundation: Foundation
+    supervisor: Supervisor
+    health: Health
+    staff_url: str
+    staff_fingerprint: str | None  # of the certificate, when the staff listener has TLS
+    first_admin: tuple[str, str] | None  # name and password, on the first start only
+
+    async def wait(self, stop: asyncio.Event) -> None:
+        """Until told to stop.
+
+        Raises:
+            GivenUpError: a background task cannot be kept alive.
+        """
+        stopped = asyncio.ensure_future(stop.wait())
+        given_up = asyncio.ensure_future(self.supervisor.given_up())
+        try:
+            await asyncio.wait((stopped, given_up), return_when=asyncio.FIRST_COMPLETED)
+            if given_up.done():
+                given_up.result()
+        finally:
+            stopped.cancel()
+            given_up.cancel()
+
+
+@asynccontextmanager
+async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[Running]:
+    """Open a controller; it serves while the block lasts.
+
+    Raises:
+        FoundationError, VaultError, StoreError, ListenError: it cannot start; the message says what to do.
+    """
+    async with AsyncExitStack() as stack:
+        base = await stack.enter_async_context(open_foundation(config, clock or SystemClock()))
+        supervisor = Supervisor()
+        stack.push_async_callback(supervisor.close)
+        health, metrics = Health(supervisor.states), Metrics()
+        desk = _desk(base)
+        first_admin = await desk.accounts.ensure_admin()
+        supervisor.every("sessions", _SWEEP_SECONDS, desk.sessions.sweep_quietly)
+        health.add("orders-journal", lambda: base.journal.fault)
+
+        routes: list[Route] = [*desk.routes(base)]
+        routes += ServiceRoutes(health, metrics, lambda: openapi_document(routes)).table()
+
+        tls, fingerprint = _staff_tls(config, base.clock)
+        app = staff_application(tuple(routes), desk.sessions.actor_of, metrics.observe)
+        listener = StaffListener(app, tls)
+        await listener.open(*config.staff_address)
+        stack.push_async_callback(listener.close)
+        health.ready = True
+        url = f"{'https' if tls else 'http'}://{_shown(config.staff_address[0])}:{listener.port}"
+        _log.info("controller is up", staff=url, root=base.vault.root_fingerprint[:16])
+        yield Running(base, supervisor, health, url, fingerprint, first_admin)
+        health.ready = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """Use-cases around people and places."""
+
+    accounts: AccountService
+    sessions: Sessions
+    areas: AreaService
+    clusters: ClusterService
+    audit: AuditService
+
+    def routes(self, base: Foundation) -> tuple[Route, ...]:
+        """Their operations."""
+        directory = base.directory
+        return (
+            *SessionRoutes(self.sessions, self.accounts, directory).table(),
+            *UserRoutes(self.accounts).table(),
+            *AreaRoutes(self.areas, directory).table(),
+            *ClusterRoutes(self.clusters, directory).table(),
+            *AuditRoutes(self.audit).table(),
+        )
+
+
+def _desk(base: Foundation) -> _Desk:
+    db, directory, clock = base.db, base.directory, base.clock
+    return _Desk(
+        AccountService(db, directory, clock, base.passwords),
+        Sessions(db, directory, clock, base.passwords),
+        AreaService(db, directory, clock),
+        ClusterService(db, directory, clock),
+        AuditService(db, directory),
+    )
+
+
+def _staff_tls(config: Config, clock: Clock) -> tuple[ssl.SSLContext | None, str | None]:
+    if not config.staff_tls:
+        return None, None
+    if config.staff_certificate is not None and config.staff_key is not None:
+        pair = CertificatePair(config.staff_certificate, config.staff_key)
+    else:
+        pair = ensure_certificate(config.tls_folder, "staff", [config.staff_address[0]], now=clock.now())
+    return pair.server_context(), pair.fingerprint()
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
