@@ -1,4 +1,4 @@
-"""Tells the local network where the agents' listener is: mDNS, ``_loa._tcp.local.``
+"""Tells the local network where the agents' listener is: mDNS, ``_loa._tcp.local.``.
 
 1. It is a hint and nothing more: agents trust the key they pinned. TXT: ``v=1``, ``path=/agent/v1``,
    ``root=<first 16 hex digits of the root's fingerprint>``, ``tls=0|1``.

@@ -48,9 +48,9 @@ _WRITE_S: Final = 30.0
 _EVENTS: Final = 20
 _EVENT_WINDOW: Final = timedelta(minutes=10)
 _EVENTS_WAITING: Final = 2000
-#: Reconnections within the window that look like two boxes with one key.
-_RECONNECTS: Final = 5
-_RECONNECT_WINDOW_US: Final = 60_000_000
+#: Connections that replaced one which still stood: so many within the window look like two boxes with one key.
+_REPLACEMENTS: Final = 5
+_REPLACEMENT_WINDOW_US: Final = 60_000_000
 
 #: Refusals that happen between honest parties: a late packet, a clock not yet set, an offer repeated.
 HONEST: Final = frozenset(
@@ -113,7 +113,7 @@ class Box:
     refusals: Counter[str] = field(default_factory=Counter)
     faults: FaultBook = field(default_factory=FaultBook)
     changed: bool = False
-    _connects: deque[int] = field(default_factory=lambda: deque(maxlen=_RECONNECTS))
+    _replaced: deque[int] = field(default_factory=lambda: deque(maxlen=_REPLACEMENTS))
     _events: deque[datetime] = field(default_factory=lambda: deque(maxlen=_EVENTS))
 
     def fresh(self, now_us: int) -> bool:
@@ -185,11 +185,11 @@ class FleetService:
         """A box is there. Returns what it must be told."""
         box = self.box(agent_id)
         now, now_us = self._clock.now(), self._clock.mono_us()
-        if not box.connected or box.since is None:
-            box.since = now
+        if box.connected:  # its former line still stood: this one replaces it
+            box._replaced.append(now_us)  # noqa: SLF001 - the fleet is the box's owner
+        box.since = now
         box.connected, box.last_seen, box.heard_us = True, now, now_us
         box.software, box.changed = hello.software, True
-        box._connects.append(now_us)  # noqa: SLF001 - the fleet is the box's owner
         box.faults.put(OFFLINE, "", now, raised=False)
         self._tell(agent_id)
         return await self._briefer.briefing(agent_id)
@@ -300,8 +300,8 @@ class FleetService:
                 continue
             box = self.box(entry.id)
             gone = self._silent(box) if box.connected else now_us - box.left_us > _GONE_US
-            connects = box._connects  # noqa: SLF001 - the fleet is the box's owner
-            twins = len(connects) == _RECONNECTS and now_us - connects[0] < _RECONNECT_WINDOW_US
+            replaced = box._replaced  # noqa: SLF001 - the fleet is the box's owner
+            twins = len(replaced) == _REPLACEMENTS and now_us - replaced[0] < _REPLACEMENT_WINDOW_US
             changed = box.faults.put(OFFLINE, "no contact", now, raised=gone)
             changed |= box.faults.put(TWO_BOXES, "connects again and again: two boxes with one key?", now, raised=twins)
             if changed:
