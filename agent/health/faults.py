@@ -127,11 +127,16 @@ class Watch:
         """Call ``listener`` after every raise, clear and report."""
         self._listeners.append(listener)
 
+    def off_change(self, listener: Callable[[], None]) -> None:
+        """Do not call ``listener`` any more."""
+        if listener in self._listeners:
+            self._listeners.remove(listener)
+
     def _remember(self, key: tuple[str, str], value: tuple[int, int]) -> None:
         self._recent[key] = value
         while len(self._recent) > _CODES_REMEMBERED:
             self._recent.popitem(last=False)
 
     def _tell(self) -> None:
-        for listener in self._listeners:
+        for listener in tuple(self._listeners):
             listener()

@@ -1,0 +1,113 @@
+"""The media connection: live bundles below class 80, on a socket of their own.
+
+It is open only while a stream targets this agent and a session stands. It reconnects by itself, sooner than the
+control connection (0.2 s to 5 s), because what it carries is worthless later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from urllib.parse import quote
+
+import structlog
+
+from agent.errors import LinkError
+from agent.health.faults import Watch
+from agent.link.backoff import Backoff
+from agent.link.fetch import Door
+from agent.link.transport import Socket, Transport
+
+log = structlog.get_logger("agent.link")
+
+FIRST_S, LAST_S = 0.2, 5.0
+
+#: After the last stream closed the socket stays open this long: the next one may follow.
+LINGER_S = 2.0
+
+#: Failures in a row that are told as a fault.
+FAILURES_TOLD = 3
+
+
+class StreamKeeper:
+    """Opens and closes one agent's media connection as it is needed."""
+
+    def __init__(
+        self, transport: Transport, *, wanted: Callable[[], bool], bundle: Callable[[bytes], None], watch: Watch
+    ) -> None:
+        self._transport = transport
+        self._wanted = wanted
+        self._bundle = bundle
+        self._watch = watch
+        self._door: Door | None = None
+        self._news = asyncio.Event()
+        self.connected = False
+
+    def door(self, door: Door | None) -> None:
+        """A session stands (or stands no more)."""
+        self._door = door
+        self._news.set()
+
+    def changed(self) -> None:
+        """Streams were opened or closed."""
+        self._news.set()
+
+    async def run(self) -> None:
+        """Connect when it is wanted, for ever."""
+        backoff = Backoff(first_s=FIRST_S, last_s=LAST_S)
+        while True:
+            door = self._door
+            if door is None or not self._wanted():
+                self._news.clear()
+                await self._news.wait()
+                continue
+            try:
+                await self._carry(door, backoff)
+            except LinkError as error:
+                log.debug("the media connection ended", error=str(error))
+                if backoff.failures > FAILURES_TOLD:
+                    self._watch.raise_fault("media_connection", f"live sound cannot be received: {error}")
+                await asyncio.sleep(backoff.next_delay_s())
+
+    async def _carry(self, door: Door, backoff: Backoff) -> None:
+        path = f"stream?ticket={quote(door.ticket, safe='')}"
+        socket = await self._transport.open(door.address, path, certificate=door.certificate)
+        self.connected = True
+        try:
+            async with asyncio.TaskGroup() as group:
+                reader = group.create_task(self._read(socket, backoff), name="stream-reader")
+                await self._until_done(door)
+                reader.cancel()
+        except* LinkError as errors:
+            raise _link_error(errors) from None
+        finally:
+            self.connected = False
+            await socket.close()
+
+    async def _read(self, socket: Socket, backoff: Backoff) -> None:
+        while True:
+            frame = await socket.receive()
+            if isinstance(frame, bytes):
+                backoff.reset()
+                self._watch.clear_fault("media_connection")
+                self._bundle(frame)
+
+    async def _until_done(self, door: Door) -> None:
+        """Until no stream is wanted for a while, or the session it belongs to is gone."""
+        while self._door is not None and self._door.certificate == door.certificate:
+            self._news.clear()
+            if not self._wanted():
+                try:
+                    async with asyncio.timeout(LINGER_S):
+                        await self._news.wait()
+                except TimeoutError:
+                    return
+            else:
+                await self._news.wait()
+
+
+def _link_error(group: BaseExceptionGroup[LinkError]) -> LinkError:
+    found: BaseException = group
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found if isinstance(found, LinkError) else LinkError("closed", str(found))
