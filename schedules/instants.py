@@ -21,6 +21,9 @@ MonoUs = NewType("MonoUs", int)
 #: A count of samples at :data:`SAMPLE_RATE`. Positions in sound are integers, never rounded durations.
 Frames = NewType("Frames", int)
 
+#: No sound yet.
+NO_FRAMES = Frames(0)
+
 #: Samples a second, everywhere in Loa: 48 kHz divides evenly into Opus frames of 20 ms (960 samples).
 SAMPLE_RATE = 48_000
 

@@ -26,7 +26,7 @@ DEFAULT_GAP = timedelta(seconds=30)
 
 @dataclass(frozen=True, slots=True)
 class RecordingRef:
-    """One approved rendition. ``language`` None is for everybody (music, a signal); else an ordered tag such as ``vi``."""
+    """One approved rendition. ``language`` None is for everybody (music, a signal), else a tag such as ``vi``."""
 
     sha256: str
     frames: Frames
@@ -61,6 +61,8 @@ class RelayContent:
 
 RuleContent = RecordedContent | RelayContent
 
+JOIN_LATE = LatePolicy(LateKind.JOIN)
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -76,7 +78,7 @@ class Rule:
     recurrence: Recurrence
     content: RuleContent
     targets: frozenset[str]
-    late: LatePolicy = LatePolicy(LateKind.JOIN)
+    late: LatePolicy = JOIN_LATE
     after_preempt: AfterPreempt = AfterPreempt.RESUME
     overrun: Overrun = Overrun.LET_FINISH
     slot: timedelta | None = None

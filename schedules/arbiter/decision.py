@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from schedules.instants import Frames
+from schedules.instants import NO_FRAMES, Frames
 from schedules.ladder import Priority
 from schedules.model import Item
 
@@ -61,8 +61,8 @@ class Event:
     title: str = ""
     priority: Priority | None = None
     stream_id: int | None = None
-    offset: Frames = Frames(0)
-    frames: Frames = Frames(0)
+    offset: Frames = NO_FRAMES
+    frames: Frames = NO_FRAMES
     outcome: Outcome | None = None
 
 

@@ -11,6 +11,7 @@ Not here: what follows from it (:mod:`schedules.arbiter.engine`).
 
 from __future__ import annotations
 
+import hashlib
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -18,7 +19,7 @@ from typing import TypedDict, Unpack
 
 from schedules.instants import Frames, require_utc
 from schedules.ladder import Priority
-from schedules.model import ClusterSettings, Item, Recorded
+from schedules.model import Clip, ClusterSettings, Content, Item, Recorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +90,22 @@ class Entry:
     occurrence_id: str
     total: Frames | None  # None for a relay, which has no length of its own
     ordered: bool  # by PlayNow, not by the plan
+    content: str  # a fingerprint of what sounds
 
     @staticmethod
     def of(item: Item, cluster_id: str, *, ordered: bool = False) -> Entry:
         """The entry for ``item`` at one cluster."""
         total = item.content.frames if isinstance(item.content, Recorded) else None
-        return Entry(item, item.occurrence_for(cluster_id), total, ordered)
+        return Entry(item, item.occurrence_for(cluster_id), total, ordered, _fingerprint(item.content))
+
+
+def _fingerprint(content: Content) -> str:
+    """Tells whether a new plan means the same sound. Not a signature: the plan around it is signed."""
+    if isinstance(content, Recorded):
+        text = ",".join(p.sha256 if isinstance(p, Clip) else str(p.frames) for p in content.pieces)
+    else:
+        text = content.source_id
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

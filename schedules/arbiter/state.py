@@ -18,7 +18,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from schedules.arbiter.decision import Outcome
-from schedules.instants import Frames, from_unix_us, frames_of, to_unix_us
+from schedules.instants import NO_FRAMES, Frames, frames_of, from_unix_us, to_unix_us
 
 #: How long an ended occurrence is remembered after its expiry: the longest horizon (35 days) and ten days more.
 RETENTION = timedelta(days=45)
@@ -46,11 +46,11 @@ class Progress:
     phase: Phase
     expires: datetime
     anchor_at: datetime
-    anchor_frames: Frames = Frames(0)
+    anchor_frames: Frames = NO_FRAMES
     moving: bool = False
     since: datetime | None = None
     first: datetime | None = None
-    heard: Frames = Frames(0)
+    heard: Frames = NO_FRAMES
     content: str = ""
     stream_id: int | None = None
     interrupted: bool = False  # the agent was off in the middle; its late policy has yet to decide
@@ -157,7 +157,7 @@ def _progress_to_plain(progress: Progress) -> dict[str, Any]:
 
 
 def _progress_from_plain(plain: Mapping[str, Any]) -> Progress:
-    values = {key: _wall(value) if key in _INSTANTS else value for key, value in plain.items()}
+    values: dict[str, Any] = {key: _wall(value) if key in _INSTANTS else value for key, value in plain.items()}
     values["phase"] = Phase(values["phase"])
     if values.get("outcome") is not None:
         values["outcome"] = Outcome(values["outcome"])

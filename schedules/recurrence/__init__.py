@@ -1,8 +1,8 @@
 """RFC 5545 recurrence in a named time zone, with python-dateutil inside.
 
 ``Recurrence(dtstart, zone, rrule, exdates, rdates)`` and :func:`expand`; :func:`parse_time` reads times as people and
-calendars write them. Where dateutil and RFC 5545 differ, the RFC is kept (:mod:`schedules.recurrence.calendar` lists where).
-RFC 7529 (RSCALE, SKIP) is refused, not ignored.
+calendars write them. Where dateutil and RFC 5545 differ, the RFC is kept (:mod:`schedules.recurrence.calendar` lists
+where). RFC 7529 (RSCALE, SKIP) is refused, not ignored.
 """
 
 from schedules.recurrence.errors import RecurrenceError

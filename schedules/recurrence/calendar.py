@@ -1,8 +1,9 @@
 """From a rule's parts to naive local times: which days a rule means, and which times of them.
 
-python-dateutil decides which days of a year the day parts (BYMONTH, BYMONTHDAY, BYYEARDAY, BYWEEKNO, BYDAY) choose. It is
-asked one year at a time and at most once for each kind of year, because its own iteration cannot be bounded (a rule
-that never yields walks to the year 9999), cannot begin in the middle, and differs from RFC 5545 in what is done here instead:
+python-dateutil decides which days of a year the day parts (BYMONTH, BYMONTHDAY, BYYEARDAY, BYWEEKNO, BYDAY) choose. It
+is asked one year at a time and at most once for each kind of year, because its own iteration cannot be bounded (a rule
+that never yields walks to the year 9999), cannot begin in the middle, and differs from RFC 5545 in what is done here
+instead:
 
 1. What a rule leaves out comes from DTSTART, also the weekday of a yearly BYWEEKNO.
 2. BYDAY may mix plain and numbered weekdays; numbers mean something in YEARLY and MONTHLY rules only.
@@ -138,7 +139,7 @@ class _Days:
         return mask
 
     def _ask_dateutil(self, year: int) -> tuple[int, ...]:
-        """Offsets of the chosen days from 1 January. Numbered and plain weekdays are asked apart: dateutil ANDs them."""
+        """Offsets of the chosen days from 1 January. Numbered and plain weekdays apart: dateutil ANDs both."""
         rule = self._rule
         common: dict[str, Any] = {
             "dtstart": datetime(year, 1, 1),  # noqa: DTZ001 - local times are naive until they meet their zone
@@ -154,7 +155,8 @@ class _Days:
         if not plain and not numbered:
             plain = list(range(7))
         days: set[int] = set()
-        for weekdays in filter(None, (plain, numbered)):
+        asked: list[list[Any]] = [plain, numbered]
+        for weekdays in filter(None, asked):
             days.update(moment.timetuple().tm_yday - 1 for moment in du.rrule(du.YEARLY, byweekday=weekdays, **common))
         return tuple(sorted(days))
 
@@ -172,13 +174,13 @@ def _slow(rule: RuleParts, first: datetime, days: _Days, start: date, end: date)
             if day >= begin:
                 yield from (datetime.combine(day, clock) for clock in times)
         return
-    for _, group in groupby(_whole_periods(rule, days, first.date(), chosen, end), days.period):
+    for _, group in groupby(_whole_periods(rule, first.date(), chosen, end), days.period):
         members = list(group)
         for index in _positions(rule.bysetpos, len(members) * len(times)):
             yield datetime.combine(members[index // len(times)], times[index % len(times)])
 
 
-def _whole_periods(rule: RuleParts, days: _Days, first: date, chosen: Iterator[date], end: date) -> Iterator[date]:
+def _whole_periods(rule: RuleParts, first: date, chosen: Iterator[date], end: date) -> Iterator[date]:
     """Nothing is cut off: days.between begins on a new year, and a first week may begin before DTSTART's year."""
     if rule.freq is Freq.WEEKLY:
         year_start = date(first.year, 1, 1)

@@ -32,7 +32,8 @@ _MARGIN = timedelta(days=2)  # more than any zone's offset or gap
 class Recurrence:
     """When something happens: a first local time in a zone, how it repeats, what is left out, what is added.
 
-    ``dtstart`` is naive local time, or a date. ``exdates`` and ``rdates`` are dates, naive local times, or aware instants.
+    ``dtstart`` is naive local time, or a date. ``exdates`` and ``rdates`` are dates, naive local times, or aware
+    instants.
 
     Raises:
         RecurrenceError: it cannot be.

@@ -40,7 +40,7 @@ _MAX_WEEK = 53
 
 @dataclass(frozen=True, slots=True)
 class RuleParts:
-    """An RRULE's parts. Empty tuples mean that the part is absent. ``byday`` holds (weekday from Monday = 0, n or 0)."""
+    """An RRULE's parts; an empty tuple is an absent part. ``byday`` holds (weekday from Monday = 0, n or 0)."""
 
     freq: Freq
     interval: int = 1

@@ -1,0 +1,170 @@
+"""The working copy of a state: who is on their way, who is on air, who is done, and what was said about it.
+
+Rules kept here: a done occurrence is never touched again; each ends with exactly one event that carries an outcome.
+
+Not here: when that happens (:mod:`schedules.arbiter.run`, :mod:`schedules.arbiter.air`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from schedules.arbiter.decision import Event, EventKind
+from schedules.arbiter.policy import Ending
+from schedules.arbiter.situation import Entry, LiveSource, Situation, Stop, Withdraw
+from schedules.arbiter.state import RETENTION, Phase, Progress, State
+from schedules.instants import NO_FRAMES
+
+Subject = Entry | LiveSource
+
+
+class Ledger:
+    """A state that may be changed, under one situation."""
+
+    def __init__(self, state: State, situation: Situation) -> None:
+        self.situation = situation
+        self.at = state.at
+        self.born = state.born
+        self.trusted_at = state.trusted_at
+        self.on_air = state.on_air
+        self.silent_since = state.silent_since
+        self.told_untrusted = state.untrusted_told
+        self.events: list[Event] = []
+        self.played = dict(state.played)
+        self.active = {key for key, progress in self.played.items() if progress.phase is not Phase.DONE}
+        self.live = {source.occurrence_id: source for source in situation.live if source.rule_id is None}
+        self.ordered = {entry.occurrence_id: entry for entry in situation.ordered}
+        self._stopped_at = state.stopped_at
+        self._withdrawn = dict(state.withdrawn)
+
+    def freeze(self) -> State:
+        """The state as a value. What is long over is forgotten, unless the plan still holds it."""
+        if self.at is not None and self.situation.time_trusted:
+            self.trusted_at = self.at
+            self._forget(self.at - RETENTION)
+        return State(
+            at=self.at,
+            trusted_at=self.trusted_at,
+            born=self.born,
+            on_air=self.on_air,
+            silent_since=self.silent_since,
+            stopped_at=self._stopped_at,
+            withdrawn=dict(self._withdrawn),
+            played=dict(self.played),
+            untrusted_told=self.told_untrusted,
+        )
+
+    def _forget(self, before: datetime) -> None:
+        plan = self.situation.agenda.by_id
+        done = [key for key, progress in self.played.items() if progress.expires < before and key not in plan]
+        for key in done:
+            if key not in self.active:
+                del self.played[key]
+        self._withdrawn = {what: at for what, at in self._withdrawn.items() if at >= before}
+
+    def subject(self, key: str) -> Subject | None:
+        """What the key stands for in the present situation; None when it is no longer there."""
+        return self.ordered.get(key) or self.situation.agenda.by_id.get(key) or self.live.get(key)
+
+    def is_open(self, key: str) -> bool:
+        """Whether nothing has been decided about it yet."""
+        progress = self.played.get(key)
+        return progress is None or progress.phase is Phase.HELD
+
+    # -- orders ----------------------------------------------------------------------------------------------
+
+    def take_orders(self, now: datetime) -> None:
+        """Orders hold from their instant on, also after the situation has lost them."""
+        for order in self.situation.orders:
+            if order.at > now:
+                continue
+            if isinstance(order, Stop):
+                self._stopped_at = order.at if self._stopped_at is None else max(self._stopped_at, order.at)
+            elif isinstance(order, Withdraw):
+                self._withdrawn.setdefault((order.rule_id, order.recurrence), order.at)
+
+    def is_stopped(self, began: datetime) -> bool:
+        """Whether a STOP holds for what was due, or opened, at ``began``."""
+        return self._stopped_at is not None and began <= self._stopped_at
+
+    def is_withdrawn(self, entry: Entry) -> bool:
+        """Whether a withdrawal holds for the item."""
+        rule = entry.item.rule_id
+        return (rule, entry.item.recurrence) in self._withdrawn or (rule, None) in self._withdrawn
+
+    # -- changes ---------------------------------------------------------------------------------------------
+
+    def put(self, key: str, progress: Progress) -> None:
+        """Note how far it is."""
+        self.played[key] = progress
+        self.active.add(key)
+
+    def drop(self, key: str) -> None:
+        """Forget what was never heard, so that it is admitted anew."""
+        del self.played[key]
+        self.active.discard(key)
+
+    def apply(self, key: str, subject: Subject | None, progress: Progress, result: Progress | Ending) -> None:
+        """Note what a policy said."""
+        if isinstance(result, Progress):
+            self.put(key, result)
+        else:
+            self.end(key, subject, progress, result)
+
+    def end(self, key: str, subject: Subject | None, progress: Progress, ending: Ending) -> None:
+        """It is over, once and for all."""
+        now = self._now
+        heard = progress.heard_until(now)
+        done = replace(
+            progress,
+            phase=Phase.DONE,
+            heard=heard,
+            since=None,
+            moving=False,
+            stream_id=None,
+            interrupted=False,
+            outcome=ending.outcome,
+            code=ending.code,
+        )
+        self.tell(ending.kind, key, subject, done, code=ending.code, stream_id=progress.stream_id)
+        self.played[key] = done
+        self.active.discard(key)
+        if key == self.on_air:
+            self.on_air, self.silent_since = None, now
+
+    def tell(
+        self,
+        kind: EventKind,
+        key: str,
+        subject: Subject | None,
+        progress: Progress,
+        *,
+        code: str = "",
+        stream_id: int | None = None,
+    ) -> None:
+        """Say what happened."""
+        event = Event(
+            kind,
+            key,
+            self._now,
+            code,
+            offset=progress.anchor_frames if kind in (EventKind.STARTED, EventKind.RESUMED) else NO_FRAMES,
+            frames=progress.heard,
+            stream_id=stream_id,
+            outcome=progress.outcome,
+        )
+        if isinstance(subject, LiveSource):
+            event = replace(event, priority=subject.priority, planned_start=subject.opened_at)
+            event = replace(event, stream_id=subject.stream_id)
+        elif subject is not None:
+            item = subject.item
+            event = replace(event, planned_start=item.start, rule_id=item.rule_id, recurrence=item.recurrence)
+            event = replace(event, title=item.title, priority=item.priority)
+        self.events.append(event)
+
+    @property
+    def _now(self) -> datetime:
+        if self.at is None:
+            raise RuntimeError("a ledger is written only once its time has begun")
+        return self.at
