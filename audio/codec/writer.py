@@ -50,6 +50,7 @@ class OggOpusWriter:
         self._monitor = monitor
         self._rest: Samples = silence(0)
         self._packets: list[bytes] = []
+        self._segments = 0
         self._encoded = 0
         self._sequence = 0
         self._frames = 0
@@ -90,10 +91,11 @@ class OggOpusWriter:
         self._rest = samples[whole:].copy()
 
     def _add(self, packet: bytes) -> None:
-        used = sum(ogg.segments_of(len(waiting)) for waiting in self._packets)
-        if len(self._packets) >= _PAGE_PACKETS or used + ogg.segments_of(len(packet)) > ogg.MAX_SEGMENTS:
+        segments = ogg.segments_of(len(packet))
+        if len(self._packets) >= _PAGE_PACKETS or self._segments + segments > ogg.MAX_SEGMENTS:
             self._page(self._packets, granule=self._encoded)
-            self._packets = []
+            self._packets, self._segments = [], 0
+        self._segments += segments
         self._packets.append(packet)
         self._encoded += PACKET_FRAMES
         if self._monitor is not None:

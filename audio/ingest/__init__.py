@@ -1,6 +1,6 @@
 """Files that people hand in become programmes: Ogg Opus, 48 kHz mono, −16 LUFS, true peak at most −1 dBTP.
 
-Every file is decoded by a process of its own that can reach nothing but that file (:mod:`audio.ingest.jail`), so
+Every file is decoded by a process of its own that can reach nothing but that file (:mod:`audio.jail`), so
 the worst a file can do is to be refused. Importing this package loads neither numpy nor FFmpeg.
 """
 

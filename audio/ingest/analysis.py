@@ -6,7 +6,7 @@ Rules kept here:
 2. Silence is an RMS below −60 dBFS of the mono sound, or nothing above the absolute gate of EBU R128; clipping is a
    mono mix beyond full scale, or runs of samples at full scale in a channel.
 3. When the channels cancel each other (mix 20 dB below the louder channel), the pass says so and is repeated with
-   that channel alone.
+   that channel alone. A constant offset is taken away in the same manner, since it eats the room for peaks.
 
 Not here: the verdict in words (:mod:`audio.ingest.report`), the second pass (:mod:`audio.ingest.rendering`).
 """
@@ -55,6 +55,19 @@ class Recording:
         return SoundSource(self.file)
 
 
+@dataclass(frozen=True, slots=True)
+class Treat:
+    """How many channels become one: the mix, or the channel ``only``, less a constant ``offset``."""
+
+    only: int | None = None
+    offset: float = 0.0
+
+    def mono(self, block: Block) -> Samples:
+        """One channel out of a block."""
+        mixed = mono(block.planes, block.channels, self.only)
+        return mixed - np.float32(self.offset) if self.offset else mixed
+
+
 @dataclass(slots=True)
 class _Tally:
     """Sums over all blocks."""
@@ -91,7 +104,7 @@ class Analysis:
     loudness: Loudness  # of the mono sound; none when it is silent
     profile: Profile
     warnings: tuple[MediaWarning, ...]
-    only_channel: int | None  # the one channel to use, or None for the mix
+    treat: Treat
 
 
 def analyse(recording: Recording, max_seconds: float, progress: Progress) -> Analysis:
@@ -101,21 +114,21 @@ def analyse(recording: Recording, max_seconds: float, progress: Progress) -> Ana
         CodecError: not sound (see :class:`audio.codec.SoundSource`).
         IngestError: ``unreadable`` when nothing could be decoded, ``too_long`` beyond ``max_seconds``.
     """
-    found, cancelled = _listen(recording, max_seconds, progress, None)
-    if cancelled is not None:
-        found, _ = _listen(recording, max_seconds, progress, cancelled)
+    plain = Treat()
+    found, treat = _listen(recording, max_seconds, progress, plain)
+    if treat != plain:
+        found, _ = _listen(recording, max_seconds, progress, treat)
     return found
 
 
-def _listen(
-    recording: Recording, max_seconds: float, progress: Progress, only: int | None
-) -> tuple[Analysis, int | None]:
+def _listen(recording: Recording, max_seconds: float, progress: Progress, treat: Treat) -> tuple[Analysis, Treat]:
+    """One pass. Returns what was heard, and how the sound should be treated to be heard better."""
     tally, ear = _Tally(), _Ear()
     with recording.play() as source:
         first: Block | None = None
         for block in source.blocks():
             first = first or block
-            mixed = mono(block.planes, block.channels, only)
+            mixed = treat.mono(block)
             tally.add(block, mixed)
             if tally.seconds > max_seconds:
                 raise IngestError(
@@ -126,8 +139,7 @@ def _listen(
         if first is None or not tally.samples:
             raise IngestError("no sound in this file can be decoded: save it again as MP3 or WAV", code="unreadable")
         loudness = ear.loudness()
-        warnings = tuple(_warnings(source, first, tally, loudness, only))
-        loudest = int(np.argmax(tally.channel_power))
+        warnings = tuple(_warnings(source, first, tally, loudness, treat))
         analysis = Analysis(
             seconds=tally.seconds,
             codec=source.codec,
@@ -136,9 +148,17 @@ def _listen(
             loudness=Loudness(None, loudness.true_peak) if MediaWarning.SILENT in warnings else loudness,
             profile=ear.profile,
             warnings=warnings,
-            only_channel=only,
+            treat=treat,
         )
-        return analysis, loudest if only is None and _cancels(tally, loudest) else None
+        return analysis, _better(tally, treat)
+
+
+def _better(tally: _Tally, treat: Treat) -> Treat:
+    loudest = int(np.argmax(tally.channel_power))
+    if treat.only is None and _cancels(tally, loudest):
+        return Treat(only=loudest)
+    mean = tally.mono_sum / tally.samples
+    return Treat(treat.only, mean) if abs(mean) > DC_PART and tally.seconds >= SHORT_S else treat
 
 
 class _Ear:
@@ -161,21 +181,20 @@ class _Ear:
         self.profile.push(samples)
 
 
-def _warnings(
-    source: SoundSource, first: Block, tally: _Tally, loudness: Loudness, only: int | None
-) -> list[MediaWarning]:
+def _warnings(source: SoundSource, first: Block, tally: _Tally, loudness: Loudness, treat: Treat) -> list[MediaWarning]:
     gated = tally.seconds >= GATING_S and loudness.integrated is None
     claimed = source.claimed_seconds
     off = abs(claimed - tally.seconds) if claimed is not None else 0.0
+    mean = treat.offset or tally.mono_sum / tally.samples
     facts = {
         MediaWarning.SILENT: gated or _rms_db(tally.mono_power, tally.samples) < SILENT_DBFS,
         MediaWarning.CLIPPED: tally.mono_peak > 1.0 or tally.flat_runs >= _FLAT_RUNS,
         MediaWarning.VERY_SHORT: tally.seconds < SHORT_S,
-        MediaWarning.DC_OFFSET: tally.seconds >= SHORT_S and abs(tally.mono_sum) / tally.samples > DC_PART,
+        MediaWarning.DC_OFFSET: tally.seconds >= SHORT_S and abs(mean) > DC_PART,
         MediaWarning.DAMAGED: source.faults > 0,
         MediaWarning.HAS_VIDEO: source.has_video,
         MediaWarning.MANY_CHANNELS: len(first.planes) > _STEREO,
-        MediaWarning.OUT_OF_PHASE: only is not None,
+        MediaWarning.OUT_OF_PHASE: treat.only is not None,
         MediaWarning.DURATION_MISMATCH: off > max(MISMATCH_S, MISMATCH_PART * tally.seconds),
     }
     return [warning for warning, holds in facts.items() if holds]

@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from audio.codec import Loudness, LoudnessMeter, OggOpusWriter, OpusDecoder, Resampler, mono
+from audio.codec import Loudness, LoudnessMeter, OggOpusWriter, OpusDecoder, Resampler
 from audio.ingest.analysis import Analysis, Progress, Recording
 from audio.loudness import ATTEMPTS, Treatment, TruePeakLimiter, first_treatment, revise
 from audio.pcm import Samples, amplitude
@@ -48,7 +48,7 @@ def render(recording: Recording, out: BinaryIO, found: Analysis, target: float, 
         out.seek(0)
         out.truncate()
         frames, sounded = _once(recording, out, found, treatment, progress)
-        better = revise(treatment, sounded, aim, last=attempt >= ATTEMPTS - 1)
+        better = revise(treatment, sounded, found.profile, aim, last=attempt >= ATTEMPTS - 1)
         if better is None or attempt == ATTEMPTS:
             break
         treatment = better
@@ -64,7 +64,7 @@ def _once(
     resampler = Resampler()
     with recording.play() as source, OggOpusWriter(out, monitor=ear.hear) as writer:
         for block in source.blocks():
-            part = resampler.push(mono(block.planes, block.channels, found.only_channel), block.rate) * gain
+            part = resampler.push(found.treat.mono(block), block.rate) * gain
             writer.write(limiter.push(part) if limiter else part)
             progress(source.bytes_read / recording.size, writer.frames / SAMPLE_RATE)
         rest: Samples = resampler.flush() * gain

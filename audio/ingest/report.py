@@ -43,7 +43,7 @@ WARNING_TEXT = {
     MediaWarning.SILENT: "there is nothing to hear in it: check that the right file was chosen",
     MediaWarning.CLIPPED: "it is distorted or reaches beyond full scale: record it at a lower level if you can",
     MediaWarning.VERY_SHORT: "it is shorter than half a second",
-    MediaWarning.DC_OFFSET: "the recording device adds a constant offset: listen for clicks at its ends",
+    MediaWarning.DC_OFFSET: "the recording device adds a constant offset, which is taken away: check the device",
     MediaWarning.DAMAGED: "parts of it could not be decoded and are left out: listen to it whole",
     MediaWarning.HAS_VIDEO: "only the sound of it is used, not the pictures",
     MediaWarning.MANY_CHANNELS: "its surround channels are mixed down to one",

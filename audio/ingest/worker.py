@@ -21,8 +21,8 @@ import time
 import wave
 from typing import Any, BinaryIO, cast
 
+from audio import jail
 from audio.errors import AudioError
-from audio.ingest import jail
 from audio.ingest.report import WARNING_TEXT, IngestLimits, MediaReport, MediaWarning
 
 _SPEAK_EVERY_S = 0.25

@@ -25,13 +25,14 @@ from audio.targets import MAX_TRUE_PEAK
 CODER_ROOM = 1.5
 
 #: Attempts to meet loudness and peak.
-ATTEMPTS = 4
+ATTEMPTS = 5
 
 #: How far from the target is good enough (LU).
 TOLERANCE = 0.4
 
 _SAFETY = 0.1  # dB between our measurement of a true peak and another's
 _MAX_GAIN = 60.0
+_EAGER = 1.1  # where a limiter works, a decibel of gain is less than a decibel of loudness
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +52,15 @@ def first_treatment(measured: Loudness, profile: Profile, target: float) -> Trea
     return Treatment(min(profile.gain_for(wanted, ceiling), _MAX_GAIN), ceiling)
 
 
-def revise(treatment: Treatment, sounded: Loudness, target: float | None, *, last: bool) -> Treatment | None:
+def revise(
+    treatment: Treatment, sounded: Loudness, profile: Profile, target: float | None, *, last: bool
+) -> Treatment | None:
     """A better treatment after hearing what this one gave, or None when it is good.
 
     Args:
         treatment: what was done.
         sounded: what came of it, decoded.
+        profile: the sketch of the mono sound.
         target: LUFS wanted; None when the sound has no loudness.
         last: no attempt is left after the one asked for, so the peak is all that counts.
     """
@@ -66,6 +70,11 @@ def revise(treatment: Treatment, sounded: Loudness, target: float | None, *, las
         return None
     if last:
         # A lower gain and a lower ceiling together: everything is scaled, so the peak follows.
-        return Treatment(treatment.gain_db - excess - 0.3, treatment.ceiling - excess - 0.3)
-    ceiling = treatment.ceiling - (excess + 0.2 if excess > 0 else 0.0)
-    return Treatment(min(treatment.gain_db + short * 1.2, _MAX_GAIN), ceiling)
+        return Treatment(treatment.gain_db - excess - _SAFETY, treatment.ceiling - excess - _SAFETY)
+    # What a coder makes of a peak hardly follows the ceiling, so the step is a bold one.
+    ceiling = treatment.ceiling - (2.0 * excess + _SAFETY if excess > 0 else 0.0)
+    if target is None:
+        return Treatment(treatment.gain_db, ceiling)
+    # What the lower ceiling will take is made up for at once.
+    more = profile.gain_for(treatment.gain_db, ceiling) - profile.gain_for(treatment.gain_db, treatment.ceiling)
+    return Treatment(min(treatment.gain_db + short * _EAGER + more, _MAX_GAIN), ceiling)

