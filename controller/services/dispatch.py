@@ -200,6 +200,16 @@ class Courier:
         """The orders that are remembered, newest first."""
         return tuple(reversed(self._orders.values()))
 
+    def stopped_since(self, instant: datetime) -> frozenset[str] | None:
+        """Clusters that were told to STOP at or after ``instant``; None when everyone was."""
+        found: set[str] = set()
+        for sent in self._sent.values():
+            if isinstance(sent.command.order, StopOrder) and sent.command.issued >= instant:
+                if sent.clusters is None:
+                    return None
+                found |= sent.clusters
+        return frozenset(found)
+
     async def _send(self, command: Command) -> Sent:
         sent = self._follow(command)
         targets = frozenset(sent.states)

@@ -20,7 +20,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import insert, update
+from sqlalchemy import bindparam, insert, update
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -147,36 +147,43 @@ class Ledger:
 
 
 async def _write_answers(session: AsyncSession, batch: list[tuple[tuple[int, int, str], _Answer]]) -> None:
-    delivery = tables.Delivery
     wanted = {(term, seq) for (term, seq, _), _ in batch}
     known: set[tuple[int, int, str]] = set()
     for term, seq in wanted:
-        found = await session.exec(
-            select(delivery.agent_id).where(
-                col(delivery.kind) == "command", col(delivery.term) == term, col(delivery.seq) == seq
-            )
-        )
-        known |= {(term, seq, agent_id) for agent_id in found}
+        query = select(tables.Delivery.agent_id).where(*_of_order(term, seq))
+        known |= {(term, seq, agent_id) for agent_id in await session.exec(query)}
     agents = set((await session.exec(select(tables.Agent.id))).all())
     fresh: list[dict[str, Any]] = []
+    changed: list[dict[str, Any]] = []
     for key, answer in batch:
         term, seq, agent_id = key
         values = {"state": answer.state, "code": answer.code, "detail": answer.detail, "at": answer.at}
         if key in known:
-            await session.exec(
-                update(delivery)
-                .where(
-                    col(delivery.kind) == "command",
-                    col(delivery.term) == term,
-                    col(delivery.seq) == seq,
-                    col(delivery.agent_id) == agent_id,
-                )
-                .values(**values)
-            )
+            changed.append({f"new_{name}": value for name, value in values.items()}
+                           | {"of_term": term, "of_seq": seq, "of_agent": agent_id})  # fmt: skip
         elif agent_id in agents:
             fresh.append({"agent_id": agent_id, "kind": "command", "term": term, "seq": seq, **values})
+    connection = await session.connection()
     if fresh:
-        await session.exec(insert(delivery), params=fresh)
+        await connection.execute(insert(tables.Delivery), fresh)
+    if changed:
+        await connection.execute(_CHANGE, changed)
+
+
+def _of_order(term: Any, seq: Any) -> tuple[Any, ...]:
+    delivery = tables.Delivery
+    return (col(delivery.kind) == "command", col(delivery.term) == term, col(delivery.seq) == seq)
+
+
+_CHANGE = (
+    update(tables.Delivery)
+    .where(
+        *_of_order(bindparam("of_term"), bindparam("of_seq")), col(tables.Delivery.agent_id) == bindparam("of_agent")
+    )
+    .values(
+        state=bindparam("new_state"), code=bindparam("new_code"), detail=bindparam("new_detail"), at=bindparam("new_at")
+    )
+)
 
 
 def _body_of(entry: JournalEntry) -> dict[str, Any]:

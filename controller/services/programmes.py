@@ -1,0 +1,308 @@
+"""Programmes: the lines of the grid. What the desk may plan, and what it refuses.
+
+Rules kept here:
+
+1. A programme is checked against everything that is planned before it is written: quiet hours, overlaps with its own
+   class, starts in the past, lengths, languages, approvals. What is wrong is refused with a stable code.
+2. Rights: ``schedule`` over the programme's own area and over every place it sounds at.
+3. Withdrawing a whole programme or one occurrence is for good; what was played stays in the reports.
+4. The preview asks the same arbiter that the agents play by.
+
+Not here: rules of time (:mod:`schedules`), documents for agents (:mod:`controller.services.planning`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from schedules.compiler import Problem, check_rule, compile_plan
+
+from controller.services.catalogue import Catalogue, ProgrammeEntry
+from controller.services.context import Actor, Clock, Permission
+from controller.services.directory import Directory
+from controller.services.errors import ConflictError, FieldProblem, InvalidError, NotFoundError
+from controller.services.programme_model import PLANNABLE, ProgrammeSpec, RelaySpec, columns_of
+from controller.services.rulebook import Rulebook
+from controller.store import Database, Transaction, tables
+from controller.store.ids import new_id
+from schedules.arbiter import Situation, Span, timeline
+from schedules.model import Item
+from schedules.recurrence import RecurrenceError, expand
+from schedules.rules import Rule
+
+#: The furthest ahead a preview looks, and the most occurrences it lists.
+MAX_PREVIEW: Final = timedelta(days=35)
+#: A preview of a rule that is not written yet needs an id.
+DRAFT_ID: Final = "draft"
+#: Problems that are told and do not stop anybody.
+WARNINGS: Final = frozenset({"language_uncovered"})
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A programme that may be planned, and what its author should know."""
+
+    rule: Rule
+    warnings: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What one cluster would sound, by the arbiter."""
+
+    cluster_id: str
+    spans: tuple[Span, ...]
+    items: tuple[Item, ...]
+
+
+class ProgrammeService:
+    """Use-cases of the grid."""
+
+    def __init__(
+        self, *, db: Database, directory: Directory, catalogue: Catalogue, rulebook: Rulebook, clock: Clock
+    ) -> None:
+        self._db = db
+        self._directory = directory
+        self._catalogue = catalogue
+        self._rulebook = rulebook
+        self._clock = clock
+        self._turn = asyncio.Lock()  # two that overlap each other must not both pass the check
+
+    def readable(self, actor: Actor) -> list[ProgrammeEntry]:
+        """The programmes the actor may know of."""
+        return [
+            entry
+            for entry in self._catalogue.programmes.values()
+            if self._directory.allows(actor, Permission.READ, entry.spec.area_id)
+        ]
+
+    def get(self, actor: Actor, programme_id: str) -> ProgrammeEntry:
+        """One programme.
+
+        Raises:
+            NotFoundError, ForbiddenError: it is not there, or not for them.
+        """
+        entry = self._catalogue.programme(programme_id)
+        self._directory.require(actor, Permission.READ, entry.spec.area_id)
+        return entry
+
+    async def check(self, actor: Actor, spec: ProgrammeSpec, *, programme_id: str | None = None) -> Checked:
+        """Everything that would stop the programme, found out before it is written.
+
+        Raises:
+            InvalidError: with a field entry for each problem; its code is that of the first.
+            NotFoundError, ForbiddenError: a place does not exist, or the right to schedule there is missing.
+        """
+        self._require_places(actor, spec)
+        if spec.priority not in PLANNABLE:
+            names = ", ".join(f"{each.name.lower()} ({each:d})" for each in sorted(PLANNABLE))
+            raise InvalidError(f"a programme is one of {names}", code="priority_not_allowed")
+        if isinstance(spec.content, RelaySpec) and spec.slot is None:
+            raise InvalidError("a relay needs a slot: how long it is carried", code="slot_missing")
+        rule, gaps = self._rulebook.rule(programme_id or DRAFT_ID, spec)
+        if gaps or rule is None:
+            raise _refusal([(gap.code, gap.message) for gap in gaps])
+        others, _ = self._rulebook.rules(
+            entry for entry in self._catalogue.active_programmes() if entry.id != programme_id
+        )
+        settings = [self._directory.effective_settings(each) for each in sorted(rule.targets)]
+        now = self._clock.now()
+        try:
+            found = await asyncio.to_thread(check_rule, rule, others, settings, now=now)
+        except RecurrenceError as error:
+            raise _refusal([(error.code, str(error))]) from error
+        stopping = [(each.code, each.message) for each in found if each.code not in WARNINGS]
+        if stopping:
+            raise _refusal(stopping)
+        return Checked(rule, tuple(found))
+
+    async def create(self, actor: Actor, spec: ProgrammeSpec) -> tuple[ProgrammeEntry, Checked]:
+        """Put a programme on the grid.
+
+        Raises:
+            InvalidError, NotFoundError, ForbiddenError: see :meth:`check`.
+        """
+        async with self._turn:
+            return await self._create(actor, spec)
+
+    async def _create(self, actor: Actor, spec: ProgrammeSpec) -> tuple[ProgrammeEntry, Checked]:
+        checked = await self.check(actor, spec)
+        async with self._db.transaction(actor) as tx:
+            row = tables.Programme(
+                id=new_id("pr"), created_by=actor.user_id, created_at=self._clock.now(), **columns_of(spec)
+            )
+            tx.session.add(row)
+            tx.audit("programme.create", row.id, columns_of(spec))
+            return self._publish(tx, row), checked
+
+    async def change(
+        self, actor: Actor, programme_id: str, spec: ProgrammeSpec, *, version: int | None = None
+    ) -> tuple[ProgrammeEntry, Checked]:
+        """Replace what is said about a programme. ``version``: what the author saw, if they care.
+
+        Raises:
+            ConflictError: ``changed_since`` (another version by now), or ``programme_over``.
+            InvalidError, NotFoundError, ForbiddenError: see :meth:`check`.
+        """
+        entry = self._catalogue.programme(programme_id)
+        self._directory.require(actor, Permission.SCHEDULE, entry.spec.area_id)
+        self._require_places(actor, entry.spec)
+        if not entry.active:
+            raise ConflictError(f"the programme is {entry.state}; make a new one", code="programme_over")
+        async with self._turn:
+            return await self._change(actor, programme_id, spec, version)
+
+    async def _change(
+        self, actor: Actor, programme_id: str, spec: ProgrammeSpec, version: int | None
+    ) -> tuple[ProgrammeEntry, Checked]:
+        checked = await self.check(actor, spec, programme_id=programme_id)
+        async with self._db.transaction(actor) as tx:
+            row = await tx.session.get_one(tables.Programme, programme_id)
+            if version is not None and row.version != version:
+                raise ConflictError("somebody changed the programme meanwhile; look again", code="changed_since")
+            return self._update(tx, row, columns_of(spec), "programme.change"), checked
+
+    async def withdraw(self, actor: Actor, programme_id: str, recurrence: datetime | None = None) -> frozenset[str]:
+        """Take a programme (or the occurrence with this RECURRENCE-ID) out of all plans; returns its clusters.
+
+        Doing it twice is not an error.
+
+        Raises:
+            NotFoundError: no such programme, or ``occurrence_not_found``.
+            ForbiddenError: no right to schedule or to stop there.
+        """
+        entry = self._catalogue.programme(programme_id)
+        right = (
+            Permission.SCHEDULE
+            if self._directory.allows(actor, Permission.SCHEDULE, entry.spec.area_id)
+            else Permission.STOP
+        )
+        self._directory.require(actor, right, entry.spec.area_id)
+        if recurrence is not None:
+            self._require_occurrence(entry, recurrence)
+        async with self._db.transaction(actor) as tx:
+            row = await tx.session.get_one(tables.Programme, programme_id)
+            if recurrence is None:
+                self._update(tx, row, {"state": "withdrawn"}, "programme.withdraw")
+            else:
+                stamp = recurrence.astimezone(UTC).isoformat(timespec="seconds")
+                exdates = sorted({*row.exdates, stamp})
+                self._update(tx, row, {"exdates": exdates}, "programme.withdraw_one", {"recurrence": stamp})
+        return self._rulebook.clusters(entry.spec.targets)
+
+    async def preview(
+        self, actor: Actor, spec: ProgrammeSpec, start: datetime, end: datetime, *, programme_id: str | None = None
+    ) -> tuple[tuple[Preview, ...], tuple[Problem, ...]]:
+        """What each cluster would sound between two instants if the programme were on the grid.
+
+        Raises:
+            InvalidError: ``bad_span``, or what keeps the programme from being a rule at all.
+            NotFoundError, ForbiddenError: see :meth:`check`.
+        """
+        self._require_places(actor, spec)
+        if not timedelta(0) < end - start <= MAX_PREVIEW:
+            raise InvalidError(f"a preview covers up to {MAX_PREVIEW.days} days", code="bad_span")
+        rule, gaps = self._rulebook.rule(programme_id or DRAFT_ID, spec)
+        if rule is None:
+            raise _refusal([(gap.code, gap.message) for gap in gaps])
+        others, _ = self._rulebook.rules(
+            entry for entry in self._catalogue.active_programmes() if entry.id != programme_id
+        )
+        settings = tuple(self._directory.effective_settings(each) for each in sorted(rule.targets))
+        previews, problems = await asyncio.to_thread(_preview, rule, others, settings, (start, end))
+        named = tuple(Problem(gap.code, gap.message, rule.id, None, None) for gap in gaps)
+        return previews, (*named, *problems)
+
+    def _require_places(self, actor: Actor, spec: ProgrammeSpec) -> None:
+        self._directory.area(spec.area_id)
+        self._directory.require(actor, Permission.SCHEDULE, spec.area_id)
+        for area_id in spec.targets.areas:
+            self._directory.area(area_id)
+            self._directory.require(actor, Permission.SCHEDULE, area_id)
+        for cluster_id in spec.targets.clusters:
+            self._directory.require_cluster(actor, Permission.SCHEDULE, cluster_id)
+
+    def _require_occurrence(self, entry: ProgrammeEntry, recurrence: datetime) -> None:
+        moment = recurrence.astimezone(UTC)
+        found = expand(
+            entry.spec.recurrence, after=moment - timedelta(seconds=1), before=moment + timedelta(seconds=1), limit=10
+        )
+        already = {
+            each.astimezone(UTC)
+            for each in entry.spec.recurrence.exdates
+            if isinstance(each, datetime) and each.tzinfo is not None
+        }
+        if moment not in {each.astimezone(UTC) for each in found} | already:
+            raise NotFoundError(
+                f"the programme has no occurrence at {recurrence.isoformat()}; see its preview",
+                code="occurrence_not_found",
+            )
+
+    def _update(
+        self,
+        tx: Transaction,
+        row: tables.Programme,
+        said: Mapping[str, Any],
+        action: str,
+        more: Mapping[str, Any] | None = None,
+    ) -> ProgrammeEntry:
+        before = {name: getattr(row, name) for name in said}
+        row.sqlmodel_update({**said, "version": row.version + 1})
+        tx.session.add(row)
+        changed = {name: [before[name], said[name]] for name in said if before[name] != said[name]}
+        tx.audit(action, row.id, {"changed": changed, **(more or {})})
+        return self._publish(tx, row)
+
+    def _publish(self, tx: Transaction, row: tables.Programme) -> ProgrammeEntry:
+        entry = ProgrammeEntry.of(row)
+        publish: Callable[[], None] = lambda: self._catalogue.put_programme(entry)  # noqa: E731 - one line
+        tx.on_commit(publish)
+        return entry
+
+
+def _preview(
+    rule: Rule, others: tuple[Rule, ...], settings: tuple[Any, ...], span: tuple[datetime, datetime]
+) -> tuple[tuple[Preview, ...], tuple[Problem, ...]]:
+    """Runs in a thread."""
+    start, end = span
+    first = start.date() - timedelta(days=1)
+    compiled = compile_plan((*others, rule), settings, first_day=first, days=(end.date() - first).days + 2)
+    previews = []
+    for cluster in settings:
+        items = tuple(item for day in compiled.days.get(cluster.cluster_id, ()) for item in day.items)
+        situation = Situation(cluster, items, ready_from=start - timedelta(days=1))
+        spans = timeline(situation, start, end)
+        previews.append(
+            Preview(
+                cluster.cluster_id, spans, tuple(i for i in items if i.rule_id == rule.id and start <= i.start < end)
+            )
+        )
+    problems = tuple(each for each in compiled.problems if each.rule_id == rule.id)
+    return tuple(previews), problems
+
+
+def _refusal(found: list[tuple[str, str]]) -> InvalidError:
+    """One refusal that names everything; its code is the first problem's."""
+    if not found:
+        found = [("no_content", "the programme has nothing to sound")]
+    fields = [FieldProblem(_FIELD_OF.get(code, ""), message, code) for code, message in found[:50]]
+    return InvalidError(found[0][1], code=found[0][0], fields=fields)
+
+
+_FIELD_OF: Final = {
+    "unknown_recording": "content.recordings",
+    "not_approved": "content.recordings",
+    "recording_not_ready": "content.recordings",
+    "recording_refused": "content.recordings",
+    "no_content": "content.recordings",
+    "unknown_source": "content.source",
+    "no_target": "targets",
+    "quiet_hours": "dtstart",
+    "overlap": "dtstart",
+    "in_past": "dtstart",
+    "too_long": "slot_s",
+}
