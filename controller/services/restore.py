@@ -19,6 +19,7 @@ import os
 import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -101,16 +102,31 @@ def restore(
     return RestoreReport(data, str(manifest["created"]), recordings, bool(manifest["with_keys"]), term, aside)
 
 
-def _unpack(file: Path, into: Path) -> dict[str, Any]:
+def holds_keys(file: Path) -> bool:
+    """Whether a backup has keys in it (and so needs a passphrase).
+
+    Raises:
+        NotFoundError, InvalidError: it is no backup, or damaged.
+    """
+    with _opened(file) as tar:
+        return bool(_manifest(tar, tar.next())["with_keys"])
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[tarfile.TarFile]:
     if not file.is_file():
         raise NotFoundError(f"there is no file {file}", code="no_backup")
     try:
         with tarfile.open(file, mode="r:") as tar:
-            members = iter(tar)
-            manifest = _manifest(tar, next(members, None))
-            seen = set(_extract(tar, members, manifest["files"], into))
+            yield tar
     except tarfile.TarError as error:
         raise NotFoundError(f"{file} is not a backup of a Loa controller: {error}", code="no_backup") from error
+
+
+def _unpack(file: Path, into: Path) -> dict[str, Any]:
+    with _opened(file) as tar:
+        manifest = _manifest(tar, tar.next())
+        seen = set(_extract(tar, iter(tar.next, None), manifest["files"], into))
     missing = sorted(set(manifest["files"]) - seen)
     if missing:
         raise InvalidError(
