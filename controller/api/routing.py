@@ -269,6 +269,7 @@ def _respond(one: Route, result: object) -> web.StreamResponse:
         return result
     if one.returns is None:
         return web.Response(status=one.status)
-    if not isinstance(result, one.returns):
+    # A page made in a generic function is a plain Page: its parameters are gone at run time.
+    if not isinstance(result, one.returns.__pydantic_generic_metadata__["origin"] or one.returns):
         raise TypeError(f"{one.operation_id} returned {type(result).__name__}, not {one.returns.__name__}")
     return web.Response(status=one.status, body=result.model_dump_json().encode(), content_type="application/json")

@@ -192,7 +192,13 @@ class KeyVault:
             if entry.fingerprint not in current and entry.not_after > now
         ]
         kept.sort(key=lambda entry: entry.not_after, reverse=True)
-        entries = (*(_entry(role, key, now, until) for role, key in keys.items()), *kept)[:MAX_KEYS]
+        since = {entry.fingerprint: entry.not_before for entry in self._key_set.keys}
+        # A key that goes on keeps its first day: what it signed since then must stay valid.
+        named = tuple(
+            OnlineKey.of(key.public, frozenset({role}), since.get(key.fingerprint, now - BACKDATE), until)
+            for role, key in keys.items()
+        )
+        entries = (*named, *kept)[:MAX_KEYS]
         key_set = KeySet(self.root_fingerprint, term, self._key_set.version + 1, now - BACKDATE, until, entries)
         envelope = _seal_key_set(key_set, root)
         write_file(self._folder / _ONLINE, _online(keys, envelope))
@@ -232,7 +238,9 @@ class KeyVault:
         root = SigningKey.generate()
         keys = {role: SigningKey.generate() for role in ROLES}
         until = now + KEY_SET_LIFE
-        entries = tuple(_entry(role, key, now, until) for role, key in keys.items())
+        entries = tuple(
+            OnlineKey.of(key.public, frozenset({role}), now - BACKDATE, until) for role, key in keys.items()
+        )
         key_set = KeySet(root.fingerprint, 1, 1, now - BACKDATE, until, entries)
         envelope = _seal_key_set(key_set, root)
         # All of it appears at once: a first start that is cut off leaves no half vault behind.
@@ -249,10 +257,6 @@ class KeyVault:
 def _online(keys: Mapping[Role, SigningKey], envelope: bytes) -> bytes:
     seeds = {role.value: key.seed.hex() for role, key in keys.items()}
     return json.dumps({"keys": seeds, "key_set": envelope.decode()}).encode()
-
-
-def _entry(role: Role, key: SigningKey, now: datetime, until: datetime) -> OnlineKey:
-    return OnlineKey.of(key.public, frozenset({role}), now - BACKDATE, until)
 
 
 def _seal_key_set(key_set: KeySet, root: SigningKey) -> bytes:
