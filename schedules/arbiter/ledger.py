@@ -7,8 +7,9 @@ Not here: when that happens (:mod:`schedules.arbiter.run`, :mod:`schedules.arbit
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, time
 
 from schedules.arbiter.decision import Event, EventKind
 from schedules.arbiter.policy import Ending
@@ -31,37 +32,53 @@ class Ledger:
         self.silent_since = state.silent_since
         self.told_untrusted = state.untrusted_told
         self.events: list[Event] = []
-        self.played = dict(state.played)
-        self.active = {key for key, progress in self.played.items() if progress.phase is not Phase.DONE}
+        self.played: Mapping[str, Progress] = state.played
+        self.active = set(state.active)
         self.live = {source.occurrence_id: source for source in situation.live if source.rule_id is None}
         self.ordered = {entry.occurrence_id: entry for entry in situation.ordered}
         self._stopped_at = state.stopped_at
-        self._withdrawn = dict(state.withdrawn)
+        self._withdrawn: Mapping[tuple[str, datetime | None], datetime] = state.withdrawn
+        self._own: dict[str, Progress] | None = None  # a copy of what was played, made at the first change
+        self._forgotten_on = None if state.at is None else state.at.date()
 
     def freeze(self) -> State:
         """The state as a value. What is long over is forgotten, unless the plan still holds it."""
         if self.at is not None and self.situation.time_trusted:
             self.trusted_at = self.at
-            self._forget(self.at - RETENTION)
-        return State(
+            if self.at.date() != self._forgotten_on:
+                self._forget()
+        state = State(
             at=self.at,
             trusted_at=self.trusted_at,
             born=self.born,
             on_air=self.on_air,
             silent_since=self.silent_since,
             stopped_at=self._stopped_at,
-            withdrawn=dict(self._withdrawn),
-            played=dict(self.played),
+            withdrawn=self._withdrawn,
+            played=self.played,
             untrusted_told=self.told_untrusted,
         )
+        self._own = None  # the value owns it now
+        return state.with_active(frozenset(self.active))
 
-    def _forget(self, before: datetime) -> None:
+    def _forget(self) -> None:
+        """Once a day, and by the day, so that it does not matter at which instants we are asked."""
+        assert self.at is not None  # noqa: S101 - its caller has looked
+        self._forgotten_on = self.at.date()
+        before = datetime.combine(self._forgotten_on, time(), UTC) - RETENTION
         plan = self.situation.agenda.by_id
-        done = [key for key, progress in self.played.items() if progress.expires < before and key not in plan]
-        for key in done:
+        old = [key for key, progress in self.played.items() if progress.expires < before and key not in plan]
+        for key in old:
             if key not in self.active:
-                del self.played[key]
-        self._withdrawn = {what: at for what, at in self._withdrawn.items() if at >= before}
+                del self._writable()[key]
+        if self._withdrawn:
+            self._withdrawn = {what: at for what, at in self._withdrawn.items() if at >= before}
+
+    def _writable(self) -> dict[str, Progress]:
+        if self._own is None:
+            self._own = dict(self.played)
+            self.played = self._own
+        return self._own
 
     def subject(self, key: str) -> Subject | None:
         """What the key stands for in the present situation; None when it is no longer there."""
@@ -82,7 +99,9 @@ class Ledger:
             if isinstance(order, Stop):
                 self._stopped_at = order.at if self._stopped_at is None else max(self._stopped_at, order.at)
             elif isinstance(order, Withdraw):
-                self._withdrawn.setdefault((order.rule_id, order.recurrence), order.at)
+                what = (order.rule_id, order.recurrence)
+                if what not in self._withdrawn:
+                    self._withdrawn = {**self._withdrawn, what: order.at}
 
     def is_stopped(self, began: datetime) -> bool:
         """Whether a STOP holds for what was due, or opened, at ``began``."""
@@ -97,12 +116,12 @@ class Ledger:
 
     def put(self, key: str, progress: Progress) -> None:
         """Note how far it is."""
-        self.played[key] = progress
+        self._writable()[key] = progress
         self.active.add(key)
 
     def drop(self, key: str) -> None:
         """Forget what was never heard, so that it is admitted anew."""
-        del self.played[key]
+        del self._writable()[key]
         self.active.discard(key)
 
     def apply(self, key: str, subject: Subject | None, progress: Progress, result: Progress | Ending) -> None:
@@ -128,7 +147,7 @@ class Ledger:
             code=ending.code,
         )
         self.tell(ending.kind, key, subject, done, code=ending.code, stream_id=progress.stream_id)
-        self.played[key] = done
+        self._writable()[key] = done
         self.active.discard(key)
         if key == self.on_air:
             self.on_air, self.silent_since = None, now

@@ -88,6 +88,21 @@ class State:
     withdrawn: Mapping[tuple[str, datetime | None], datetime] = field(default_factory=dict)
     played: Mapping[str, Progress] = field(default_factory=dict)
     untrusted_told: bool = False
+    _active: frozenset[str] | None = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    def active(self) -> frozenset[str]:
+        """The occurrences that are not over."""
+        if self._active is None:
+            found = frozenset(key for key, progress in self.played.items() if progress.phase is not Phase.DONE)
+            object.__setattr__(self, "_active", found)
+            return found
+        return self._active
+
+    def with_active(self, active: frozenset[str]) -> Self:
+        """Saves the search for them, for one who knows."""
+        object.__setattr__(self, "_active", active)
+        return self
 
     @classmethod
     def initial(cls) -> Self:
