@@ -15,8 +15,8 @@ Not here: what the desk refuses before it comes to this (:mod:`schedules.compile
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 
@@ -69,6 +69,12 @@ class _AudienceWork:
     shares: tuple[_Share, ...]
     days: tuple[DayPlan, ...]
     problems: tuple[Problem, ...]
+
+    def all_problems(self) -> Iterator[Problem]:
+        """Its own, and those of its shares."""
+        for share in self.shares:
+            yield from share.problems
+        yield from self.problems
 
 
 @dataclass(slots=True)
@@ -133,10 +139,7 @@ class _Compilation:
             plans[cluster.cluster_id] = work_done.days
             if audience not in seen:
                 seen.add(audience)
-                problems += work_done.problems
-        problems += [
-            problem for work in self._new.rules.values() for s in work.shares.values() for problem in s.problems
-        ]
+                problems += [replace(problem, cluster_id=cluster.cluster_id) for problem in work_done.all_problems()]
         return CompiledPlan(self._first, self._length, plans, _distinct(problems), self._new)
 
     def _work_of(self, rule: Rule) -> _RuleWork:
@@ -153,10 +156,11 @@ class _Compilation:
             problems = (Problem("too_often", f"{rule.title!r} comes too often; only the first are kept", rule.id),)
         if before is None:
             return _RuleWork(rule, found, problems)
-        if before.found == found:
-            before.problems = problems
+        if (before.found, before.problems) == (found, problems):
             return before
-        return _RuleWork(rule, found, problems, items=before.items)
+        kept = set(found)
+        items = {s: {o: item for o, item in made.items() if o in kept} for s, made in before.items.items()}
+        return _RuleWork(rule, found, problems, items)
 
     def _audience(self, audience: tuple[tuple[str, ...], _Place], example: ClusterSettings) -> _AudienceWork:
         rule_ids, place = audience
