@@ -24,6 +24,7 @@ import structlog
 
 from audio.errors import AudioError
 from audio.ingest import Ingested, RefusedError
+from audio.speech import SpeechEngine
 from controller.services.errors import BusyError
 from controller.services.media_store import MediaStore
 from controller.store.errors import StoreBusyError
@@ -44,14 +45,6 @@ class Ingests(Protocol):
         self, source: Path, destination_dir: Path, *, on_progress: Callable[[float], None] | None = None
     ) -> Ingested:
         """See :meth:`audio.ingest.Ingestor.ingest`."""
-        ...
-
-
-class Speaks(Protocol):
-    """Makes a sound file of text."""
-
-    async def speak(self, text: str, out: Path, *, language: str) -> None:
-        """Write ``text`` as speech to ``out``."""
         ...
 
 
@@ -92,7 +85,7 @@ class Intake:
         self,
         store: MediaStore,
         ingestor: Ingests,
-        speech: Speaks | None,
+        speech: SpeechEngine | None,
         finish: Finish,
         *,
         keep_originals: bool = False,

@@ -20,17 +20,16 @@ from pathlib import Path
 from typing import Final
 
 from audio.ingest import Ingested
+from audio.speech import MAX_TEXT, SpeechEngine
 from controller.services.catalogue import Catalogue, Decision, RecordingEntry
 from controller.services.context import SYSTEM, Actor, Clock, Permission
 from controller.services.directory import Directory
 from controller.services.errors import ConflictError, FieldProblem, InvalidError, NotFoundError
-from controller.services.intake import Ingests, Intake, Job, Progress, Refusal, Speaks
+from controller.services.intake import Ingests, Intake, Job, Progress, Refusal
 from controller.services.media_store import MediaStore
 from controller.store import Database, Transaction, tables
 from controller.store.ids import new_id
 
-#: A bulletin of an hour, read slowly, has about 40 000 letters.
-MAX_TEXT: Final = 50_000
 _TEXT_SUFFIX: Final = ".txt"
 
 
@@ -63,7 +62,7 @@ class RecordingService:
         catalogue: Catalogue,
         store: MediaStore,
         ingestor: Ingests,
-        speech: Speaks | None,
+        speech: SpeechEngine | None,
         clock: Clock,
         keep_originals: bool = False,
     ) -> None:
@@ -72,6 +71,7 @@ class RecordingService:
         self._catalogue = catalogue
         self._store = store
         self._clock = clock
+        self._speech = speech
         self.intake = Intake(store, ingestor, speech, self._finish, keep_originals=keep_originals)
 
     async def resume(self) -> None:
@@ -138,7 +138,7 @@ class RecordingService:
         """Have a text spoken by the speech engine.
 
         Raises:
-            InvalidError: ``no_text``, ``text_too_long``, ``bad_language``.
+            InvalidError: ``no_text``, ``text_too_long``, ``bad_language``, ``no_voice``.
             BusyError, NotFoundError, ForbiddenError: as :meth:`create`.
         """
         self._check_place(actor, new)
@@ -146,6 +146,7 @@ class RecordingService:
             raise InvalidError("there is no text to speak", code="no_text", fields=[FieldProblem("text", "is empty")])
         if len(text) > MAX_TEXT:
             raise InvalidError(f"a text may have {MAX_TEXT} letters", code="text_too_long")
+        self._require_voice(new.language)
         self.intake.require_place()
         recording_id = new_id("rc")
         await self._store.receive(recording_id + _TEXT_SUFFIX, _once(text.encode()), None)
@@ -250,6 +251,15 @@ class RecordingService:
         self._directory.require(actor, Permission.DRAFT, new.area_id)
         _check_language(new.language)
 
+    def _require_voice(self, language: str | None) -> None:
+        known = () if self._speech is None else self._speech.languages
+        if (language or "vi").split("-")[0] not in known:
+            raise InvalidError(
+                f"nothing here speaks {language!r}; it speaks {', '.join(known) or 'nothing'}. Upload a recording instead",
+                code="no_voice",
+                fields=[FieldProblem("language", "no voice for it", "no_voice")],
+            )
+
     async def _begin(self, actor: Actor, recording_id: str, new: NewRecording, *, spoken: bool) -> RecordingEntry:
         row = tables.Recording(
             id=recording_id,
@@ -257,7 +267,7 @@ class RecordingService:
             title=new.title,
             language=new.language,
             original_name=new.original_name,
-            report={"spoken": new.language or "vi"} if spoken else {},
+            report={"spoken": (new.language or "vi").split("-")[0]} if spoken else {},
             created_by=actor.user_id,
             created_at=self._clock.now(),
         )
