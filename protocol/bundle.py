@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from typing import Final
 
-from protocol.errors import MalformedError
+from protocol.errors import MalformedError, WrongVersionError
 from protocol.keys import SIGNATURE_BYTES, SigningKey
 from protocol.limits import MAX_BINARY, MAX_INT, MAX_U32, MAX_U64
 from protocol.version import WIRE_VERSION
@@ -141,7 +141,7 @@ def unpack(data: bytes) -> Bundle:
         raise MalformedError("bad_bundle", "shorter than a header and a signature")
     version, kind, flags, codec, *numbers, frames, reserved = HEADER.unpack_from(data)
     if version != WIRE_VERSION:
-        raise MalformedError("wrong_version", f"a bundle of version {version}; this side speaks {WIRE_VERSION}")
+        raise WrongVersionError(f"a bundle of version {version}; this side speaks {WIRE_VERSION}")
     if kind != BundleType.AUDIO or codec != BundleCodec.OPUS or flags & ~0b11 or reserved or frames > MAX_PACKETS:
         raise MalformedError("bad_bundle", "type, flags, codec, frames or reserved bits are not known")
     key_id, timeline, stream, seq, lead_ms, frame_samples, play_at, sample_index = numbers

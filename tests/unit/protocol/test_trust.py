@@ -268,6 +268,13 @@ class TestOrder:
         refused("replayed", agent.state.commit, first)
         assert agent.state.counters.marks[DocumentKind.COMMAND].seq == 2
 
+    def test_the_same_order_twice_before_the_first_is_on_disk(self, agent: d.Agent) -> None:
+        sealed = seal_document(d.play(), d.PLAN)
+        first = agent.state.verify_command(sealed, now=LATER)
+        second = agent.state.verify_command(sealed, now=LATER)
+        agent.state.commit(first)
+        refused("replayed", agent.state.commit, second)
+
     def test_a_refused_document_moves_no_counter(self, agent: d.Agent) -> None:
         before = agent.state.counters
         value = json.loads(seal_document(d.command(seq=2**40), d.STRANGER))
