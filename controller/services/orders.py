@@ -6,10 +6,10 @@ Rules kept here:
 2. Play now sounds approved recordings only, in no quiet hours, and not twice by accident
    (:mod:`controller.services.order_rules`).
 3. All clusters of a play-now order start together, :data:`LEAD` after the order was signed.
-4. A withdrawal first changes the programme in the database, so that no later plan brings it back, then tells the agents.
+4. A withdrawal first changes the programme in the database, so that no later plan brings it back, then tells agents.
 
 Not here: numbers, signatures and delivery (:mod:`controller.services.dispatch`), the volume
-(:mod:`controller.services.volume`).
+(:meth:`controller.services.clusters.ClusterService.set_volume`).
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ class OrderDesk:
         """Sound approved recordings at once (*Phát ngay*).
 
         Raises:
-            InvalidError: with a code such as ``not_approved``, ``quiet_hours``, ``no_target``, ``priority_not_allowed``.
+            InvalidError: ``not_approved``, ``quiet_hours``, ``no_target``, ``priority_not_allowed`` and the like.
             ConflictError: ``duplicate_order``.
             TooManyError: ``too_many_orders``.
             ForbiddenError, NotFoundError: as for :meth:`stop`.
@@ -189,8 +189,12 @@ class OrderDesk:
                 group,
                 actor=actor.audit_name,
                 life=request.within,
-                details={"recordings": list(request.recordings), "rule": rule_id, "again": request.again}
-                | _scope_details(request.scope),
+                details={
+                    "recordings": list(request.recordings),
+                    "rule": rule_id,
+                    "again": request.again,
+                    **_scope_details(request.scope),
+                },
                 idempotency_key=idempotency_key,
             )
             for sound, group in groups

@@ -12,11 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from schedules.compiler import CompiledPlan, DayPlan, compile_plan
-
 from controller.services.rulebook import Gap
 from protocol.documents import DayReference, day_sha256, encode_day
 from protocol.errors import ProtocolError
+from schedules.compiler import CompiledPlan, DayPlan, compile_plan, recompile
 from schedules.model import ClusterSettings, Item, Relay
 from schedules.rules import Rule
 
@@ -36,9 +35,10 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class _Encoded:
+class EncodedDay:
     """One day as agents fetch it."""
 
+    day: DayPlan
     reference: DayReference | None  # None: the day has no items
     body: bytes
 
@@ -53,6 +53,7 @@ class MadePlan:
     bodies: dict[str, bytes] = field(default_factory=dict)
     unencodable: dict[str, str] = field(default_factory=dict)  # cluster -> why it keeps its former plan
     gaps: Mapping[str, tuple[Gap, ...]] = field(default_factory=dict)
+    encoded: dict[int, EncodedDay] = field(default_factory=dict)  # by identity of the day, which is kept with it
 
 
 def make_plan(
@@ -60,17 +61,22 @@ def make_plan(
     settings: Mapping[str, ClusterSettings],
     span: tuple[date, int],
     gaps: Mapping[str, tuple[Gap, ...]],
+    before: MadePlan | None,
 ) -> MadePlan:
-    """Compile and encode. Meant for a thread: it touches nothing shared."""
-    compiled = compile_plan(rules, tuple(settings.values()), first_day=span[0], days=span[1])
+    """Compile and encode, taking over what did not change since ``before``. Meant for a thread, one call at a time."""
+    clusters, (first_day, days_wanted) = tuple(settings.values()), span
+    if before is None:
+        compiled = compile_plan(rules, clusters, first_day=first_day, days=days_wanted)
+    else:
+        compiled = recompile(before.compiled, rules, clusters, first_day=first_day, days=days_wanted)
     plan = MadePlan(compiled, settings, gaps=gaps)
-    seen: dict[int, _Encoded] = {}
+    known = {} if before is None else before.encoded
     shared: dict[tuple[int, ...], tuple[DayReference, ...]] = {}
     for cluster_id, days in compiled.days.items():
         key = tuple(id(day) for day in days)
         try:
             if key not in shared:
-                shared[key] = _references(days, seen, plan.bodies)
+                shared[key] = _references(days, plan, known)
             plan.days[cluster_id] = shared[key]
         except ProtocolError as error:
             plan.unencodable[cluster_id] = error.detail
@@ -88,26 +94,26 @@ def relay_windows(plan: MadePlan, after: datetime, before: datetime) -> tuple[Wi
     return tuple(_window(item, clusters) for item, clusters in found.values())
 
 
-def _references(
-    days: Sequence[DayPlan], seen: dict[int, _Encoded], bodies: dict[str, bytes]
-) -> tuple[DayReference, ...]:
-    """The days of one cluster by reference; each distinct day is encoded once."""
+def _references(days: Sequence[DayPlan], plan: MadePlan, known: Mapping[int, EncodedDay]) -> tuple[DayReference, ...]:
+    """The days of one cluster by reference; each distinct day is encoded once, also from plan to plan."""
     found: list[DayReference] = []
     for day in days:
-        encoded = seen.get(id(day))
+        encoded = plan.encoded.get(id(day))
         if encoded is None:
-            encoded = seen[id(day)] = _encode(day)
+            former = known.get(id(day))
+            encoded = former if former is not None and former.day is day else _encode(day)
+            plan.encoded[id(day)] = encoded
         if encoded.reference is not None:
-            bodies[encoded.reference.sha256] = encoded.body
+            plan.bodies[encoded.reference.sha256] = encoded.body
             found.append(encoded.reference)
     return tuple(found)
 
 
-def _encode(day: DayPlan) -> _Encoded:
+def _encode(day: DayPlan) -> EncodedDay:
     if not day.items:
-        return _Encoded(None, b"")
+        return EncodedDay(day, None, b"")
     body = encode_day(day)
-    return _Encoded(DayReference(day.date, day_sha256(body), len(body)), body)
+    return EncodedDay(day, DayReference(day.date, day_sha256(body), len(body)), body)
 
 
 def _window(item: Item, clusters: set[str]) -> Window:

@@ -21,7 +21,6 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 import structlog
-from schedules.compiler import Problem
 
 from controller.services.arming import Due
 from controller.services.catalogue import Catalogue
@@ -32,13 +31,15 @@ from controller.services.plan_making import MadePlan, Window, make_plan, relay_w
 from controller.services.ports import AgentGateway
 from controller.services.rulebook import Gap, Rulebook
 from controller.store import Database, StoreBusyError, tables
-from protocol.limits import MAX_DAYS
+from schedules.compiler import Problem
 from schedules.model import ClusterSettings, Item
 
 #: How long changes are gathered before they are compiled (at most 1 s to a new plan, with the compilation).
 GATHER: Final = timedelta(seconds=0.3)
 #: Agents signed for in one go: about 10 ms, so that a STOP in between is not late.
 _SLICE: Final = 25
+#: What the compiler makes at most.
+_MOST_DAYS: Final = 35
 _RETRY: Final = timedelta(seconds=5)
 
 _log = structlog.get_logger(__name__)
@@ -117,7 +118,10 @@ class Planner:
 
     def due(self, now: datetime, until: datetime) -> Sequence[Due]:  # noqa: ARG002 - the port's signature
         """When the plan must be rolled on or renewed (for :class:`~controller.services.arming.Arming`)."""
-        wanted = [("plan.roll", self._next_midnight()), ("plan.renew", self._issuer.next_renewal(self._gateway.online()))]
+        wanted = [
+            ("plan.roll", self._next_midnight()),
+            ("plan.renew", self._issuer.next_renewal(self._gateway.online())),
+        ]
         return [Due(name, at, self._poke_later) for name, at in wanted if at is not None and at < until]
 
     async def compile(self) -> None:
@@ -132,7 +136,7 @@ class Planner:
         }
         first, days = self._span(now, settings.values())
         known = self._plan.bodies if self._plan is not None else {}
-        self._plan = await asyncio.to_thread(make_plan, rules, settings, (first, days), gaps)
+        self._plan = await asyncio.to_thread(make_plan, rules, settings, (first, days), gaps, self._plan)
         fresh = {sha256: body for sha256, body in self._plan.bodies.items() if sha256 not in known}
         self._issuer.keep_documents(fresh)
         self.compiled_at = now
@@ -243,7 +247,7 @@ class Planner:
 
     def _span(self, now: datetime, settings: Iterable[ClusterSettings]) -> tuple[date, int]:
         today = min((_local_date(now, each.timezone) for each in settings), default=now.date())
-        return today - timedelta(days=1), min(self._horizon + 1, MAX_DAYS)
+        return today - timedelta(days=1), min(self._horizon + 1, _MOST_DAYS)
 
     def _next_midnight(self) -> datetime | None:
         if self._plan is None or self.compiled_at is None:

@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from schedules.compiler import Problem, check_rule, compile_plan
-
 from controller.services.catalogue import Catalogue, ProgrammeEntry
 from controller.services.context import Actor, Clock, Permission
 from controller.services.directory import Directory
@@ -30,16 +28,15 @@ from controller.services.rulebook import Rulebook
 from controller.store import Database, Transaction, tables
 from controller.store.ids import new_id
 from schedules.arbiter import Situation, Span, timeline
+from schedules.compiler import Problem, check_rule, compile_plan
 from schedules.model import Item
 from schedules.recurrence import RecurrenceError, expand
 from schedules.rules import Rule
 
 #: The furthest ahead a preview looks, and the most occurrences it lists.
-MAX_PREVIEW: Final = timedelta(days=35)
+MAX_PREVIEW: Final = timedelta(days=31)
 #: A preview of a rule that is not written yet needs an id.
 DRAFT_ID: Final = "draft"
-#: Problems that are told and do not stop anybody.
-WARNINGS: Final = frozenset({"language_uncovered"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +112,7 @@ class ProgrammeService:
             found = await asyncio.to_thread(check_rule, rule, others, settings, now=now)
         except RecurrenceError as error:
             raise _refusal([(error.code, str(error))]) from error
-        stopping = [(each.code, each.message) for each in found if each.code not in WARNINGS]
+        stopping = [(each.code, each.message) for each in found if not each.warning]
         if stopping:
             raise _refusal(stopping)
         return Checked(rule, tuple(found))
@@ -214,7 +211,7 @@ class ProgrammeService:
         )
         settings = tuple(self._directory.effective_settings(each) for each in sorted(rule.targets))
         previews, problems = await asyncio.to_thread(_preview, rule, others, settings, (start, end))
-        named = tuple(Problem(gap.code, gap.message, rule.id, None, None) for gap in gaps)
+        named = tuple(Problem(gap.code, gap.message, rule.id) for gap in gaps)
         return previews, (*named, *problems)
 
     def _require_places(self, actor: Actor, spec: ProgrammeSpec) -> None:

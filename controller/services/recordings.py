@@ -255,7 +255,7 @@ class RecordingService:
         known = () if self._speech is None else self._speech.languages
         if (language or "vi").split("-")[0] not in known:
             raise InvalidError(
-                f"nothing here speaks {language!r}; it speaks {', '.join(known) or 'nothing'}. Upload a recording instead",
+                f"nothing here speaks {language!r}; it speaks {', '.join(known) or 'nothing'}; upload a recording",
                 code="no_voice",
                 fields=[FieldProblem("language", "no voice for it", "no_voice")],
             )
