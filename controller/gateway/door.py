@@ -1,7 +1,7 @@
 """The agents' listener: sockets open, TLS, and aiohttp behind it.
 
 1. TLS unless the address is loopback; plain anywhere else is refused at start with what to do.
-2. aiohttp sees only connections that were counted in (:mod:`controller.gateway.front`). Compression, access log and
+2. aiohttp sees only connections that were counted in (:mod:`controller.gateway.gate`). Compression, access log and
    the server's version are off; a request that is not understood gets a short text and no traceback.
 3. Closing says 1012 to every agent (they come back with jitter), then lets go of everything within its time-out.
 """
@@ -21,6 +21,7 @@ from aiohttp import web
 from controller.gateway.admission import Census, is_loopback
 from controller.gateway.errors import ListenError
 from controller.gateway.front import Front, Porch
+from controller.gateway.gate import Gate
 from controller.gateway.limits import GatewayLimits
 
 _log = structlog.get_logger(__name__)
@@ -133,10 +134,10 @@ class Door:
         await self._runner.setup()
         server = self._runner.server
         assert server is not None  # noqa: S101 - setup() has just made it
-        self._porch = Porch(self._limits, self.census, server, self._now_us, context)
+        porch = self._porch = Porch(self._limits, self.census, server, self._now_us, context)
         try:
             listening = await asyncio.get_running_loop().create_server(
-                self._porch.gate, host, port, backlog=_BACKLOG, reuse_address=True
+                lambda: Gate(porch), host, port, backlog=_BACKLOG, reuse_address=True
             )
         except OSError as error:
             await self._runner.cleanup()

@@ -1,14 +1,12 @@
 """What stands between a socket and aiohttp: counts, deadlines, back-pressure and the instant of arrival.
 
-1. Nothing is read before the connection is counted in; one too many is dropped before it costs a TLS handshake.
-2. TLS is started by hand, because only then can the buffer *below* TLS be bounded: with the loop's own TLS server
-   64 KiB of sound could hide there, out of sight of ``get_write_buffer_size``.
-3. Write buffers have a high-water mark of nothing: :attr:`Front.paused` is true exactly while something waits in
+1. Write buffers have a high-water mark of nothing: :attr:`Front.paused` is true exactly while something waits in
    user space, and :attr:`Front.on_drained` is called when the last byte went to the kernel. Fan-out therefore
    needs no task and no polling for each connection.
-4. A connection on which no whole request arrives in time is closed; so is a TLS handshake that does not finish.
+2. A connection on which no whole request arrives in time is closed.
 
-Not here: HTTP and WebSocket (aiohttp), what is said on them (:mod:`controller.gateway.control`).
+Not here: accepting and TLS (:mod:`controller.gateway.gate`), HTTP and WebSocket (aiohttp), what is said on them
+(:mod:`controller.gateway.control`).
 """
 
 from __future__ import annotations
@@ -19,22 +17,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
 
-import structlog
-
 from controller.gateway.admission import Census
 from controller.gateway.limits import GatewayLimits
-from controller.gateway.sockets import tune
-
-_log = structlog.get_logger(__name__)
 
 #: TLS handshakes computed at once; the others wait their turn within their deadline.
 _HANDSHAKES = 64
 
 #: High-water mark of write buffers, in bytes. Not 0: the TLS transports compare with ">=" and would pause when empty.
-_HIGH = 1
-
-#: A closing TLS connection may take this long to say goodbye.
-_TLS_SHUTDOWN_S = 2.0
+HIGH_WATER = 1
 
 
 @dataclass(slots=True)
@@ -49,10 +39,6 @@ class Porch:
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     fronts: set[Front] = field(default_factory=set)
     handshakes: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_HANDSHAKES))
-
-    def gate(self) -> asyncio.Protocol:
-        """The protocol factory for the listening sockets."""
-        return _Gate(self)
 
 
 class Front(asyncio.Protocol):
@@ -126,7 +112,7 @@ class Front(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take over a connection that is ready for HTTP."""
         stream = cast("asyncio.Transport", transport)  # uvloop's do not inherit from it
-        stream.set_write_buffer_limits(high=_HIGH, low=0)
+        stream.set_write_buffer_limits(high=HIGH_WATER, low=0)
         self._transport = stream
         inner = self._porch.make_inner()
         self._porch.fronts.add(self)
@@ -178,71 +164,3 @@ class Front(asyncio.Protocol):
         self._porch.census.leave(self.address, proven=self.proven)
         if self._inner is not None:
             self._inner.connection_lost(exc)
-
-
-class _Gate(asyncio.Protocol):
-    """The first protocol of a raw connection: counts it in and starts TLS."""
-
-    def __init__(self, porch: Porch) -> None:
-        self._porch = porch
-        self._front: Front | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        raw = cast("asyncio.Transport", transport)
-        porch = self._porch
-        peer = raw.get_extra_info("peername")
-        address = str(peer[0]) if peer else ""
-        if not porch.census.admit(address):
-            raw.abort()
-            return
-        tune(raw, porch.limits)
-        raw.set_write_buffer_limits(high=_HIGH, low=0)
-        self._front = Front(porch, address)
-        if porch.tls is None:
-            raw.set_protocol(self._front)
-            self._front.connection_made(raw)
-            return
-        raw.pause_reading()
-        task = asyncio.get_running_loop().create_task(self._start_tls(raw, porch.tls), name="agent-tls")
-        porch.tasks.add(task)
-        task.add_done_callback(porch.tasks.discard)
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        """Gone before TLS took over."""
-        if self._front is not None:
-            self._front.connection_lost(None)
-
-    async def _start_tls(self, raw: asyncio.Transport, context: ssl.SSLContext) -> None:
-        porch, front = self._porch, self._front
-        deadline = porch.limits.request_s
-        if front is None:
-            return
-        try:
-            async with asyncio.timeout(deadline), porch.handshakes:
-                if front.gone:
-                    return  # it left while it waited for its turn
-                secure = await asyncio.get_running_loop().start_tls(
-                    raw,
-                    front,
-                    context,
-                    server_side=True,
-                    ssl_handshake_timeout=deadline,
-                    ssl_shutdown_timeout=_TLS_SHUTDOWN_S,
-                )
-        except (OSError, TimeoutError) as error:
-            _log.info("agent_tls_failed", address=front.address, reason=str(error) or type(error).__name__)
-            self._give_up(raw)
-            return
-        except asyncio.CancelledError:
-            self._give_up(raw)
-            raise
-        if secure is None:  # the loop says so when the peer left in the same breath
-            self._give_up(raw)
-            return
-        front.connection_made(secure)
-
-    def _give_up(self, raw: asyncio.Transport) -> None:
-        raw.abort()
-        # The TLS protocol keeps a failed handshake to itself, so it is counted out here.
-        if self._front is not None:
-            self._front.connection_lost(None)
