@@ -31,7 +31,8 @@ _DEAD_CALLBACKS = 12  # as many callbacks without a plausible time make the timi
 _US_PER_FRAME = 1e6 / SAMPLE_RATE
 _LINE_FRAMES = 51 * 960
 _LINE_LEAST = 5
-_SLOPE_LEAST_US = 4e6
+_SLOPE_LEAST_US = 8e6
+_STRAIGHT_US = 50.0
 _LEARN_EVERY_US = 1e6
 _STEP_LEAST_US = 3_000.0
 _SLOPE_MOST = 120  # seconds of history the rate is read from
@@ -62,9 +63,11 @@ class StreamClock:
             dac_s: PortAudio's ``outputBufferDacTime``.
             frames: length of the block.
         """
-        plausible = current_s > self._last_current and 0 < dac_s - current_s < 10  # noqa: PLR2004 - seconds
+        # Several blocks of one wake-up share a currentTime; only a clock that never moves is dead.
+        moves = current_s != self._last_current
+        plausible = 0 < dac_s - current_s < 10  # noqa: PLR2004 - seconds
         self._last_current = current_s
-        self._implausible = 0 if plausible else self._implausible + 1
+        self._implausible = 0 if plausible and moves else self._implausible + 1
         if self.degraded or self._implausible >= _DEAD_CALLBACKS:
             return self._guess(now, frames)
         self._frames += frames
@@ -149,10 +152,13 @@ class DacLine:
             if abs(real - counted) > _STEP_LEAST_US:  # the instants stepped: no rate can be read across that
                 self._slope.clear()
         self._slope.append((self._nominal, smooth))
-        if self._nominal - self._slope[0][0] >= _SLOPE_LEAST_US:
+        while self._nominal - self._slope[0][0] >= _SLOPE_LEAST_US:
             points = np.array(self._slope) - self._slope[0]
-            slope = float(np.polyfit(points[:, 0], points[:, 1], 1)[0])
-            self._turn(max(-_PPM_CLAMP, min(_PPM_CLAMP, (1.0 / slope - 1.0) * 1e6)))
+            line = np.polyfit(points[:, 0], points[:, 1], 1)
+            if float(np.std(points[:, 1] - np.polyval(line, points[:, 0]))) <= _STRAIGHT_US:
+                self._turn(max(-_PPM_CLAMP, min(_PPM_CLAMP, (1.0 / float(line[0]) - 1.0) * 1e6)))
+                return
+            self._slope.popleft()  # a device that has just been opened tells wild times: forget them
 
     def _turn(self, ppm: float) -> None:
         """Believe in another rate. The line's past is counted anew, turned about its newest point."""

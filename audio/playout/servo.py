@@ -1,9 +1,9 @@
 """Keeps a voice on its line: a slow PI controller on its rate, and one jump when it is far off.
 
 The error is measured inside the callback that renders (positive = the sound is late). The device's known rate is fed
-forward; the controller removes what is left. Constants, from simulation on a virtual converter: Kp = 1/4 per second
-and Ki = Kp²/4, critically damped (twice the gain that control by the median of errors allows, because here the device's
-instants are smoothed instead, so the loop has no dead time); ±500 ppm are inaudible; ±2000 ppm for 10 s after a device
+forward; the controller removes what is left. Constants, from simulation on a virtual converter and on times recorded
+from PulseAudio: Kp = 1 per second (eight times the gain that control by the median of errors allows, because here the
+device's instants are smoothed instead, so the loop has no dead time), Ki = 1/32; ±500 ppm are inaudible; ±2000 ppm for 10 s after a device
 ran dry; beyond 20 ms a jump is less audible than minutes of slewing.
 
 Not here: how the rate is applied (:mod:`audio.playout.voice`), where the instants come from
@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from schedules.instants import SAMPLE_RATE
 
-KP = 1 / 4
-KI = 1 / 64
-LEARN_S = 1e-3  # a larger error is a step, not a rate: learning from it would overshoot
+KP = 1.0
+KI = 1 / 32
+LEARN_S = 0.5e-3  # a larger error is a step, not a rate: learning from it would overshoot
 CLAMP = 500e-6
 CLAMP_DISTURBED = 2000e-6
 DISTURBED_S = 10.0

@@ -85,6 +85,7 @@ class Voice:
         self._guard = GapGuard()
         self._position: float | None = None  # None while waiting
         self._started = False
+        self._accounted: float | None = None  # the sample up to which all is counted, as heard or as silence
         self._heard = 0.0  # in samples of the programme, which the rate makes fractional
         self._silent = 0
         self._stop_at = _NEVER
@@ -142,10 +143,9 @@ class Voice:
             self._finish(max(dac, self._stop_at), Outcome.STOPPED)
             return self._events
         timeline, after = self._source.timeline, dac + frames / FRAMES_PER_US
-        origin, due, end = timeline.origin, timeline.index_at(after), timeline.end
-        if origin is not None and due is not None:
-            since = max(origin, due - frames)
-            self._silent += max(0, round((due if end is None else min(due, end)) - since))
+        due, end = timeline.index_at(after), timeline.end
+        if due is not None:
+            self._miss(due - frames, due)
             self._source.ring.want(max(self._source.ring.wanted, math.floor(due)))
             self._end_if_over(due, timeline.time_of(due if end is None else end))
         return self._events
@@ -206,16 +206,26 @@ class Voice:
         self._end_if_over(begin, dac)
         if self.done:
             return None
+        # Whatever was due since the last sample that was accounted for, and is not there, is silence.
         there = np.flatnonzero(~np.isnan(ring.read(math.floor(begin), frames - first)))
         late = int(there[0]) if len(there) else frames - first
-        end = timeline.end
-        lost = late if end is None else max(0, min(late, math.ceil(end - begin)))
-        self._silent += lost
+        self._miss(begin, begin + late)
         if late >= frames - first:
             self._end_if_over(begin + late, dac + frames / FRAMES_PER_US)
             return None
         self._position = begin + late
         return self._start(first + late, dac)
+
+    def _miss(self, since: float, until: float) -> None:
+        """Count as silence what was due up to ``until`` and not accounted for; the first time, from ``since`` on."""
+        origin, end = self._source.timeline.origin, self._source.timeline.end
+        if origin is None:
+            return
+        since = max(since if self._accounted is None else self._accounted, origin)
+        until = until if end is None else min(until, end)
+        if until > since:
+            self._silent += round(until) - round(since)
+            self._accounted = until
 
     def _snapped(self, position: float) -> float:
         """An output without a clock of its own plays whole samples as they are."""
@@ -250,7 +260,7 @@ class Voice:
         self._fade.apply(block)
         self._gain.apply(block)
         out[:frames] += block
-        self._position = begin + frames * rate
+        self._position = self._accounted = begin + frames * rate
         self._source.ring.want(max(0, math.floor(self._position)))
         if end is not None and (frames < len(out) or self._position >= end - 1e-6):
             self._finish(dac + frames / FRAMES_PER_US, Outcome.COMPLETE)
