@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import structlog
 
 from agent.clocks import Clock
-from agent.errors import SupervisionError
+from agent.errors import AgentError, SupervisionError
 
 #: Crashes of one child within :data:`WINDOW_US` that end the process (Erlang/OTP's intensity and period).
 INTENSITY = 5
@@ -81,6 +82,20 @@ class Supervisor:
         if len(recent) == INTENSITY:
             message = f"the loop {name!r} crashed {INTENSITY} times within a minute, last with: {error}"
             raise SupervisionError("crash_loop", message) from error
+
+
+@contextmanager
+def unwrapped() -> Iterator[None]:
+    """Let an :class:`~agent.errors.AgentError` out of the exception groups that task groups wrap it in."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        found: BaseException = group
+        while isinstance(found, BaseExceptionGroup):
+            found = found.exceptions[0]
+        if isinstance(found, AgentError):
+            raise found from None
+        raise
 
 
 def _first(group: BaseExceptionGroup[SupervisionError]) -> SupervisionError:

@@ -60,6 +60,8 @@ class Keeper:
         self._dirty = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        #: Set when records were written; whoever reads the journal clears it first.
+        self.grown = asyncio.Event()
         #: Why the last write failed, or None.
         self.failure: str | None = None
         #: Records lost because the disk did not answer for too long.
@@ -122,6 +124,8 @@ class Keeper:
             _settle(taken, StorageError("storage_failing", "the agent is ending"))
             raise
         self.failure = None
+        if whole.records:
+            self.grown.set()
         _settle(taken, None)
         if not self._queue:
             self._idle.set()

@@ -16,7 +16,6 @@ Not here: what sounds (:mod:`schedules.arbiter`), how it gets on stage (:mod:`ag
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from agent.cache.state import Batch, Key
@@ -171,8 +170,7 @@ class Conductor:
         self.orders.forget(now)
         self._gather(now_us, now)
         before = self._told if self._told is not None and self._told is not self._situation else None
-        at = now if self._state.at is None else max(now, self._state.at)
-        self._state, self._decision = advance(self._state, self._situation, at, before=before)
+        self._state, self._decision = advance(self._state, self._situation, now, before=before)
         self._told = self._situation
         for event in self._decision.events:
             self._note(event, now_us)
@@ -190,7 +188,7 @@ class Conductor:
         stepped = self._offset_us is not None and abs(offset - self._offset_us) > OVERSLEPT_US
         now = wall.now(now_us)
         if stepped and self._offset_us is not None:
-            self._move_clock(timedelta(microseconds=offset - self._offset_us), now)
+            self._move_clock(timedelta(microseconds=offset - self._offset_us))
         self._offset_us = offset
         if overslept or stepped or (wall.trusted and not self._situation.time_trusted):
             self._situation = self._situation.updated(ready_from=now, time_trusted=wall.trusted)
@@ -198,15 +196,10 @@ class Conductor:
         self._remember_time(now_us)
         return now
 
-    def _move_clock(self, by: timedelta, now: datetime) -> None:
-        """Wall time was stepped while nothing sounded: what is bound to the old reading moves with it."""
+    def _move_clock(self, by: timedelta) -> None:
+        """Wall time was stepped while nothing sounded: orders move with it; the arbiter sees to its own past."""
         self.orders.shift(by)
         self._p.streams.shift(by)
-        if self._state.at is not None and self._state.at > now:
-            trusted_at = self._state.trusted_at
-            self._state = replace(
-                self._state, at=now, trusted_at=min(trusted_at, now) if trusted_at is not None else None
-            )
         self._told = None
 
     def _settle_armed(self, now: datetime) -> None:

@@ -16,7 +16,6 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from agent.errors import AgentError, DiscoveryError, LinkError, StorageError
-from agent.health.faults import Watch
 from agent.link.address import Address
 from agent.link.backoff import Backoff
 from agent.link.fetch import Door

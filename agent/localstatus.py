@@ -1,0 +1,151 @@
+"""How ``loa-agent status`` asks the running agent: a UNIX socket in the data directory, for its owner only.
+
+One JSON object in, one out. Nothing can be changed through it but the answer to the enrolment digits. The agent has
+no listening port.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from agent.app import Agent
+from agent.errors import StatusError
+
+log = structlog.get_logger("agent.status")
+
+SOCKET_NAME = "agent.sock"
+ASK_S = 5.0
+_LARGEST_QUESTION = 4096
+_LARGEST_ANSWER = 1024 * 1024
+#: Bytes of a path that the kernel takes for a UNIX socket.
+_LONGEST_PATH = 107
+
+
+class StatusSocket:
+    """The asked side."""
+
+    def __init__(self, data: Path, agent: Agent) -> None:
+        self._path = data / SOCKET_NAME
+        self._agent = agent
+        self._server: asyncio.Server | None = None
+
+    async def open(self) -> None:
+        """Listen. A folder whose path is too long for a socket only costs the status command.
+
+        Raises:
+            StatusError: ``already_running``: another agent uses this data directory.
+        """
+        if len(os.fsencode(self._path)) > _LONGEST_PATH:
+            log.warning("the data directory's path is too long for a status socket", path=str(self._path))
+            return
+        if _answers(self._path):
+            raise StatusError("already_running", f"another agent uses {self._path.parent}; stop it first")
+        self._path.unlink(missing_ok=True)
+        self._server = await asyncio.start_unix_server(self._serve, path=self._path, limit=_LARGEST_QUESTION)
+        self._path.chmod(0o600)
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._server is not None:
+            self._server.close()
+            self._path.unlink(missing_ok=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(ASK_S):
+                question = await reader.readline()
+                writer.write(json.dumps(self._answer(question)).encode() + b"\n")
+                await writer.drain()
+        except (TimeoutError, ConnectionError, ValueError) as error:
+            log.debug("a status question broke off", error=str(error))
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+    def _answer(self, question: bytes) -> dict[str, Any]:
+        try:
+            asked = json.loads(question)
+        except ValueError:
+            return {"ok": False, "code": "bad_question"}
+        if not isinstance(asked, dict):
+            return {"ok": False, "code": "bad_question"}
+        if asked.get("ask") == "confirm":
+            same = self._agent.confirm(str(asked.get("digits", "")))
+            return {"ok": same, "code": None if same else "digits_differ"}
+        return {"ok": True} | describe(self._agent)
+
+
+def describe(agent: Agent) -> dict[str, Any]:
+    """What an agent says to its own technician."""
+    cluster = agent.cluster
+    said: dict[str, Any] = {
+        "state": agent.state,
+        "agent_id": agent.agent_id,
+        "cluster_id": agent.cluster_id or None,
+        "digits": agent.digits,
+        "connected": cluster is not None and cluster.connected,
+        "loops": sorted(agent.supervisor.alive),
+        "crashes": agent.supervisor.crashes,
+        "faults": [{"code": one.code, "detail": one.words} for one in agent.watch.faults],
+    }
+    if cluster is not None:
+        said["status"] = json.loads(cluster.status().model_dump_json())
+        upcoming = cluster.conductor.decision.upcoming
+        if upcoming is not None:
+            title = "" if upcoming.item is None else upcoming.item.title
+            said["next"] = {"at": upcoming.since.isoformat(), "title": title, "priority": int(upcoming.priority)}
+    return said
+
+
+def ask(data: Path, question: dict[str, Any]) -> dict[str, Any]:
+    """Ask the agent that runs in ``data``. Blocking.
+
+    Raises:
+        StatusError: ``not_running`` or ``bad_status``.
+    """
+    path = data / SOCKET_NAME
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+            asking.settimeout(ASK_S)
+            asking.connect(str(path))
+            asking.sendall(json.dumps(question).encode() + b"\n")
+            answer = _read_line(asking)
+    except OSError as error:
+        message = f"no agent runs with {data} (or you may not ask it): {error.strerror or error}"
+        raise StatusError("not_running", message) from error
+    try:
+        said = json.loads(answer)
+    except ValueError as error:
+        raise StatusError("bad_status", "the agent's answer makes no sense") from error
+    if not isinstance(said, dict):
+        raise StatusError("bad_status", "the agent's answer makes no sense")
+    return said
+
+
+def _read_line(asking: socket.socket) -> bytes:
+    answer = b""
+    while not answer.endswith(b"\n") and len(answer) < _LARGEST_ANSWER:
+        piece = asking.recv(65536)
+        if not piece:
+            break
+        answer += piece
+    return answer
+
+
+def _answers(path: Path) -> bool:
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+            asking.settimeout(1.0)
+            asking.connect(str(path))
+    except OSError:
+        return False
+    return True
