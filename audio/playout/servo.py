@@ -3,8 +3,8 @@
 The error is measured inside the callback that renders (positive = the sound is late). The device's known rate is fed
 forward; the controller removes what is left. Constants, from simulation on a virtual converter and on times recorded
 from PulseAudio: Kp = 1 per second (eight times the gain that control by the median of errors allows, because here the
-device's instants are smoothed instead, so the loop has no dead time), Ki = 1/32; ±500 ppm are inaudible; ±2000 ppm for 10 s after a device
-ran dry; beyond 20 ms a jump is less audible than minutes of slewing.
+device's instants are smoothed instead, so the loop has no dead time), Ki = 1/32. ±500 ppm are inaudible; ±2000 ppm
+hold for 10 s after a device ran dry; beyond 20 ms a jump is less audible than minutes of slewing.
 
 Not here: how the rate is applied (:mod:`audio.playout.voice`), where the instants come from
 (:mod:`audio.playout.dac`).

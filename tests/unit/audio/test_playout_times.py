@@ -1,0 +1,118 @@
+"""From PortAudio's times to the monotonic clock: late callbacks, dead clocks, clocks that are set, rates."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from audio.playout.dac import DacLine, StreamClock
+from audio.playout.servo import CLAMP, Servo
+from schedules.instants import MonoUs
+
+BLOCK_S = 0.02
+
+
+def _run(
+    clock: StreamClock, callbacks: range, *, epoch_s: float = 500.0, late_us: float = 3000.0, seed: int = 3
+) -> list[float]:
+    """Errors of the told instants: truth is 100 ms after each callback's due time."""
+    chance = random.Random(seed)
+    errors = []
+    for number in callbacks:
+        due_us = 7_000_000 + number * BLOCK_S * 1e6
+        now = due_us + chance.expovariate(1 / late_us)
+        current_s = due_us / 1e6 + epoch_s
+        told = clock.instant(MonoUs(round(now)), current_s, current_s + 0.1, 960)
+        errors.append(told - (due_us + 100_000))
+    return errors
+
+
+def test_a_late_callback_does_not_move_the_instant() -> None:
+    clock = StreamClock(latency_us=150_000)
+    errors = _run(clock, range(600))
+    assert max(abs(error) for error in errors[256:]) < 150
+    assert not clock.degraded
+    assert clock.latency_us == pytest.approx(100_000, abs=1)
+
+
+def test_several_blocks_of_one_wake_up_share_their_time() -> None:
+    clock = StreamClock(latency_us=150_000)
+    for number in range(100):
+        at = 7_000_000 + number * 40_000
+        first = clock.instant(MonoUs(at), at / 1e6, at / 1e6 + 0.1, 960)
+        second = clock.instant(MonoUs(at + 300), at / 1e6, at / 1e6 + 0.12, 960)
+        assert (first, second) == (at + 100_000, at + 120_000)
+    assert not clock.degraded
+
+
+@pytest.mark.parametrize("ahead_s", [0.1, 0.0, -0.1])
+def test_a_stream_without_time_is_degraded_and_guessed_from_its_latency(ahead_s: float) -> None:
+    clock = StreamClock(latency_us=150_000)
+    chance = random.Random(5)
+    told = []
+    for number in range(400):
+        due_us = 7_000_000 + number * 20_000
+        now = MonoUs(round(due_us + chance.expovariate(1 / 2000)))
+        told.append(clock.instant(now, 0.0, ahead_s, 960) - (due_us + 150_000))
+    assert clock.degraded
+    assert max(abs(error) for error in told[300:]) < 300
+
+
+@pytest.mark.parametrize("step_s", [3600.0, -3600.0])
+def test_a_clock_that_is_set_is_followed_in_a_few_blocks(step_s: float) -> None:
+    clock = StreamClock(latency_us=150_000)
+    _run(clock, range(300), late_us=50)
+    errors = _run(clock, range(300, 400), epoch_s=500.0 + step_s, late_us=50)
+    assert max(abs(error) for error in errors[10:]) < 500
+
+
+def test_the_line_ignores_single_wild_readings_and_learns_the_rate() -> None:
+    line, chance = DacLine(), random.Random(9)
+    errors = []
+    for number in range(2000):
+        truth = 5_000_000 + number * 20_000 / (1 + 60e-6)
+        told = truth + chance.gauss(0, 50) + (30_000 if number % 37 == 0 else 0)
+        errors.append(line.instant(told, 960) - truth)
+    assert max(abs(error) for error in errors[1000:]) < 50
+    assert line.ppm == pytest.approx(60, abs=3)
+
+
+def test_a_device_that_tells_wild_times_at_first_teaches_no_rate() -> None:
+    line = DacLine(20.0)
+    for number in range(600):
+        wobble = 2_000 * ((number // 100) % 2)
+        line.instant(5_000_000 + number * 20_000 + wobble, 960)
+    assert line.ppm == 20.0
+
+
+def test_a_rate_from_the_disk_is_bounded() -> None:
+    assert DacLine(1e9).ppm == 500.0
+
+
+def test_nothing_is_corrected_before_the_times_have_settled() -> None:
+    servo = Servo(30.0)
+    servo.update(5_000.0, 960, dac_ppm=30.0, settled=False)
+    assert servo.ppm == pytest.approx(-30, abs=0.01)
+
+
+def test_correction_is_bounded_and_stronger_for_a_while_after_a_disturbance() -> None:
+    servo = Servo()
+    servo.update(10_000.0, 960, dac_ppm=0.0, settled=True)
+    assert servo.rate == 1 + CLAMP
+    servo.disturbed()
+    servo.update(10_000.0, 960, dac_ppm=0.0, settled=True)
+    assert servo.rate == pytest.approx(1.002)
+
+
+def test_jumps_are_rare_but_a_lost_half_second_cannot_wait() -> None:
+    servo = Servo()
+
+    def jumps(error_us: float, blocks: int) -> int:
+        return sum(servo.update(error_us, 960, dac_ppm=0.0, settled=True) for _ in range(blocks))
+
+    assert jumps(30_000.0, 2) == 0
+    assert jumps(30_000.0, 1) == 1
+    assert jumps(30_000.0, 240) == 0
+    assert jumps(30_000.0, 12) == 1
+    assert jumps(600_000.0, 3) == 1
