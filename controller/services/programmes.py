@@ -33,8 +33,10 @@ from schedules.model import Item
 from schedules.recurrence import RecurrenceError, expand
 from schedules.rules import Rule
 
-#: The furthest ahead a preview looks, and the most occurrences it lists.
+#: The furthest ahead a preview looks.
 MAX_PREVIEW: Final = timedelta(days=31)
+#: Clusters one preview shows.
+MAX_PREVIEWED: Final = 200
 #: A preview of a rule that is not written yet needs an id.
 DRAFT_ID: Final = "draft"
 
@@ -52,8 +54,9 @@ class Preview:
     """What one cluster would sound, by the arbiter."""
 
     cluster_id: str
+    rule_id: str
     spans: tuple[Span, ...]
-    items: tuple[Item, ...]
+    items: tuple[Item, ...]  # of the rule in question
 
 
 class ProgrammeService:
@@ -209,7 +212,7 @@ class ProgrammeService:
         others, _ = self._rulebook.rules(
             entry for entry in self._catalogue.active_programmes() if entry.id != programme_id
         )
-        settings = tuple(self._directory.effective_settings(each) for each in sorted(rule.targets))
+        settings = tuple(self._directory.effective_settings(each) for each in sorted(rule.targets)[:MAX_PREVIEWED])
         previews, problems = await asyncio.to_thread(_preview, rule, others, settings, (start, end))
         named = tuple(Problem(gap.code, gap.message, rule.id) for gap in gaps)
         return previews, (*named, *problems)
@@ -273,11 +276,8 @@ def _preview(
         items = tuple(item for day in compiled.days.get(cluster.cluster_id, ()) for item in day.items)
         situation = Situation(cluster, items, ready_from=start - timedelta(days=1))
         spans = timeline(situation, start, end)
-        previews.append(
-            Preview(
-                cluster.cluster_id, spans, tuple(i for i in items if i.rule_id == rule.id and start <= i.start < end)
-            )
-        )
+        own = tuple(item for item in items if item.rule_id == rule.id and start <= item.start < end)
+        previews.append(Preview(cluster.cluster_id, rule.id, spans, own))
     problems = tuple(each for each in compiled.problems if each.rule_id == rule.id)
     return tuple(previews), problems
 

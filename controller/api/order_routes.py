@@ -1,0 +1,207 @@
+"""Orders over HTTP: STOP, withdraw, play now, and how they fare."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Final, Literal
+
+from pydantic import AwareDatetime, Field, StringConstraints
+
+from controller.api.programme_shapes import Chime, Ids
+from controller.api.routing import Call, Route, route
+from controller.api.schema import Empty, Id, OptionalLine, Page, PageQuery, Schema, paginate
+from controller.services.context import Permission
+from controller.services.dispatch import Courier, Dispatched
+from controller.services.errors import (
+    ConflictError,
+    ForbiddenError,
+    InvalidError,
+    NotFoundError,
+    TooManyError,
+)
+from controller.services.orders import DEFAULT_WITHIN, MAX_WITHIN, OrderDesk, PlayRequest, Scope
+from schedules.ladder import Priority
+from schedules.rules import DEFAULT_GAP, MAX_GAP, MAX_REPEAT, MIN_GAP
+
+RuleId = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
+_DEFAULT_GAP_S: Final = int(DEFAULT_GAP.total_seconds())
+
+
+class ScopeShape(Schema):
+    """Where: everywhere, or areas (with everything below them) and clusters."""
+
+    everywhere: bool = False
+    areas: Ids = ()
+    clusters: Ids = ()
+
+    def value(self) -> Scope:
+        """As the services know it.
+
+        Raises:
+            InvalidError: everywhere and something besides.
+        """
+        if self.everywhere and (self.areas or self.clusters):
+            raise InvalidError("'everywhere' stands alone; leave out areas and clusters", code="contradiction")
+        return Scope(self.everywhere, self.areas, self.clusters)
+
+
+class PlayShape(ScopeShape):
+    """What to play now."""
+
+    recordings: tuple[Id, ...] = Field(min_length=1, max_length=20)
+    priority: Literal["PRIORITY_BULLETIN", "COMMUNE_LIVE", "PROGRAMME"] = "COMMUNE_LIVE"
+    title: OptionalLine = Field("", description="Empty = the recordings' titles")
+    repeat: int = Field(1, ge=1, le=MAX_REPEAT)
+    gap_s: int = Field(_DEFAULT_GAP_S, ge=int(MIN_GAP.total_seconds()), le=int(MAX_GAP.total_seconds()))
+    chime_before: Chime | None = "opening"
+    chime_after: Chime | None = None
+    within_s: int = Field(
+        int(DEFAULT_WITHIN.total_seconds()),
+        ge=1,
+        le=int(MAX_WITHIN.total_seconds()),
+        description="How long it waits for clusters that are away",
+    )
+    again: bool = Field(default=False, description="The same once more within 3 minutes is meant")
+
+    def request(self) -> PlayRequest:
+        """As the services know it."""
+        return PlayRequest(
+            recordings=self.recordings,
+            scope=self.value(),
+            priority=Priority[self.priority],
+            title=self.title,
+            repeat=self.repeat,
+            gap=timedelta(seconds=self.gap_s),
+            chime_before=self.chime_before,
+            chime_after=self.chime_after,
+            within=timedelta(seconds=self.within_s),
+            again=self.again,
+        )
+
+
+class Withdrawal(Schema):
+    """What to take off the air and out of the plans."""
+
+    rule_id: RuleId = Field(description="A programme's id, or the rule_id of a play-now order")
+    recurrence: AwareDatetime | None = Field(None, description="Only this occurrence; null = all of it")
+
+
+class CommandView(Schema):
+    """One numbered command of an order."""
+
+    term: int
+    seq: int
+
+
+class OrderView(Schema):
+    """An order, and where it stands with the agents."""
+
+    name: str
+    kind: str
+    issued: datetime
+    expires: datetime
+    agents: int
+    queued: int = Field(description="Away: they get it when they connect, until it expires")
+    sent: int = Field(description="Sent, not answered yet")
+    accepted: int
+    refused: int
+    durable: bool = Field(description="false: acted on, but the controller's disk refused to keep it")
+    commands: tuple[CommandView, ...]
+
+
+class PlayedView(Schema):
+    """A play-now order."""
+
+    rule_id: str = Field(description="Withdraw it by this")
+    start: datetime
+    length_s: float
+    uncovered: tuple[str, ...] = Field(description="Clusters that speak none of the recordings' languages")
+    orders: tuple[OrderView, ...]
+
+
+class WithdrawnView(Schema):
+    """A withdrawal; ``order`` is null when no cluster was concerned."""
+
+    order: OrderView | None
+
+
+class OrderRoutes:
+    """Operations on orders."""
+
+    def __init__(self, desk: OrderDesk, courier: Courier) -> None:
+        self._desk = desk
+        self._courier = courier
+
+    def table(self) -> tuple[Route, ...]:
+        """Every operation of this chapter."""
+        missing = (NotFoundError, ForbiddenError)
+        root = "/api/v1/orders"
+        return (
+            route("POST", f"{root}/stop", "stop", Permission.STOP, self.stop, body=ScopeShape, returns=OrderView,
+                  errors=(*missing, InvalidError), idempotent=True, summary="Silence everything there, at once"),
+            route("POST", f"{root}/play", "playNow", Permission.PLAY_NOW, self.play, body=PlayShape,
+                  returns=PlayedView, errors=(*missing, InvalidError, ConflictError, TooManyError), idempotent=True,
+                  summary="Play approved recordings now"),
+            route("POST", f"{root}/withdraw", "withdraw", Permission.READ, self.withdraw, body=Withdrawal,
+                  returns=WithdrawnView, errors=(*missing, InvalidError), idempotent=True,
+                  summary="Take a programme, one occurrence or a play-now order off the air and out of the plans"),
+            route("GET", root, "listOrders", Permission.READ, self.list_orders, query=PageQuery,
+                  returns=Page[OrderView], summary="Orders of the last day, newest first"),
+            route("GET", f"{root}/{{name}}", "getOrder", Permission.READ, self.get, returns=OrderView,
+                  errors=missing, summary="One order, and where it stands"),
+        )  # fmt: skip
+
+    async def stop(self, call: Call[ScopeShape, Empty]) -> OrderView:
+        """Silence everything there."""
+        return _view(await self._desk.stop(call.actor, call.body.value(), idempotency_key=_key(call)))
+
+    async def play(self, call: Call[PlayShape, Empty]) -> PlayedView:
+        """Play approved recordings now."""
+        played = await self._desk.play(call.actor, call.body.request(), idempotency_key=_key(call))
+        return PlayedView(
+            rule_id=played.rule_id,
+            start=played.start,
+            length_s=round(played.length.total_seconds(), 3),
+            uncovered=played.uncovered,
+            orders=tuple(_view(each) for each in played.orders),
+        )
+
+    async def withdraw(self, call: Call[Withdrawal, Empty]) -> WithdrawnView:
+        """Take it off the air."""
+        body = call.body
+        recurrence = None if body.recurrence is None else body.recurrence.astimezone(UTC)
+        order = await self._desk.withdraw(call.actor, body.rule_id, recurrence, idempotency_key=_key(call))
+        return WithdrawnView(order=None if order is None else _view(order))
+
+    async def list_orders(self, call: Call[Empty, PageQuery]) -> Page[OrderView]:
+        """Orders, newest first."""
+        rows = list(enumerate(self._courier.recent()))
+        return paginate(rows, call.query, key=lambda row: f"{row[0]:06d}", show=lambda row: _view(row[1]))
+
+    async def get(self, call: Call[Empty, Empty]) -> OrderView:
+        """One order."""
+        found = self._courier.order(call.path["name"])
+        if found is None:
+            raise NotFoundError("there is no such order in memory; the audit log has the older ones")
+        return _view(found)
+
+
+def _key(call: Call[ScopeShape, Empty] | Call[PlayShape, Empty] | Call[Withdrawal, Empty]) -> str | None:
+    return call.request.headers.get("Idempotency-Key")
+
+
+def _view(order: Dispatched) -> OrderView:
+    counts = [part.counts() for part in order.parts]
+    return OrderView(
+        name=order.name,
+        kind=order.kind,
+        issued=order.issued,
+        expires=order.expires,
+        agents=order.agents,
+        queued=sum(each["queued"] for each in counts),
+        sent=sum(each["sent"] for each in counts),
+        accepted=sum(each["accepted"] for each in counts),
+        refused=sum(each["refused"] for each in counts),
+        durable=order.durable,
+        commands=tuple(CommandView(term=part.command.term, seq=part.command.seq) for part in order.parts),
+    )

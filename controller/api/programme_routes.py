@@ -1,0 +1,184 @@
+"""Programmes over HTTP: the grid, its checks and its preview."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Literal
+
+from pydantic import AwareDatetime, Field
+
+from controller.api.programme_shapes import ProblemView, ProgrammeShape, ProgrammeView, view_of
+from controller.api.routing import Call, Route, route
+from controller.api.schema import Empty, Id, Page, PageQuery, Schema, paginate
+from controller.services.catalogue import ProgrammeEntry
+from controller.services.context import Clock, Permission
+from controller.services.directory import Directory
+from controller.services.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
+from controller.services.planning import Planner
+from controller.services.programme_model import ProgrammeSpec
+from controller.services.programmes import Preview, ProgrammeService
+from schedules.compiler import Problem
+from schedules.recurrence import expand
+
+
+class ProgrammeUpdate(ProgrammeShape):
+    """What a programme is to be from now on. ``version``: the one its author saw; null = whatever it is."""
+
+    version: int | None = Field(None, ge=1)
+
+
+class ProgrammeQuery(PageQuery):
+    """Which programmes."""
+
+    area_id: Id | None = None
+    state: Literal["active", "withdrawn", "ended"] | None = None
+
+
+class PreviewRequest(Schema):
+    """A programme that is (or is to be) on the grid, and the span to look at."""
+
+    programme: ProgrammeShape
+    programme_id: Id | None = Field(None, description="When it is a change of this one")
+    begin: AwareDatetime
+    end: AwareDatetime
+
+
+class SpanView(Schema):
+    """A stretch in which one thing sounds without a break."""
+
+    begin: datetime
+    end: datetime
+    rule_id: str | None
+    title: str
+    priority: int
+    this: bool = Field(description="Whether it is the programme in question")
+
+
+class OccurrenceView(Schema):
+    """One occurrence of the programme."""
+
+    recurrence: datetime
+    start: datetime
+    end: datetime
+
+
+class ClusterPreview(Schema):
+    """What one cluster would sound."""
+
+    cluster_id: str
+    occurrences: tuple[OccurrenceView, ...]
+    spans: tuple[SpanView, ...]
+
+
+class PreviewView(Schema):
+    """What would sound, by the same arbiter that the agents play by."""
+
+    clusters: tuple[ClusterPreview, ...]
+    problems: tuple[ProblemView, ...]
+
+
+class ProgrammeRoutes:
+    """Operations on programmes."""
+
+    def __init__(self, programmes: ProgrammeService, planner: Planner, directory: Directory, clock: Clock) -> None:
+        self._programmes = programmes
+        self._planner = planner
+        self._directory = directory
+        self._clock = clock
+
+    def table(self) -> tuple[Route, ...]:
+        """Every operation of this chapter."""
+        read, schedule = Permission.READ, Permission.SCHEDULE
+        all_of, one = "/api/v1/programmes", "/api/v1/programmes/{programme_id}"
+        missing = (NotFoundError, ForbiddenError)
+        return (
+            route("GET", all_of, "listProgrammes", read, self.list_programmes, query=ProgrammeQuery,
+                  returns=Page[ProgrammeView], summary="Programmes you may know of"),
+            route("POST", all_of, "createProgramme", schedule, self.create, body=ProgrammeShape, status=201,
+                  returns=ProgrammeView, errors=(*missing, InvalidError), summary="Put a programme on the grid"),
+            route("POST", f"{all_of}/preview", "previewProgramme", schedule, self.preview, body=PreviewRequest,
+                  returns=PreviewView, errors=(*missing, InvalidError),
+                  summary="What each cluster would sound with it"),
+            route("GET", one, "getProgramme", read, self.get, returns=ProgrammeView, errors=missing,
+                  summary="One programme"),
+            route("PUT", one, "changeProgramme", schedule, self.change, body=ProgrammeUpdate, returns=ProgrammeView,
+                  errors=(*missing, InvalidError, ConflictError), summary="Say it anew"),
+        )  # fmt: skip
+
+    async def list_programmes(self, call: Call[Empty, ProgrammeQuery]) -> Page[ProgrammeView]:
+        """Programmes by title."""
+        query = call.query
+        rows = [
+            entry
+            for entry in self._programmes.readable(call.actor)
+            if (query.area_id is None or entry.spec.area_id == query.area_id)
+            and (query.state is None or entry.state == query.state)
+        ]
+        return paginate(rows, query, key=lambda entry: f"{entry.spec.title}\0{entry.id}", show=self._view)
+
+    async def create(self, call: Call[ProgrammeShape, Empty]) -> ProgrammeView:
+        """Put it on the grid; warnings come back with it."""
+        entry, checked = await self._programmes.create(call.actor, self._spec(call.body))
+        return self._view(entry, checked.warnings)
+
+    async def get(self, call: Call[Empty, Empty]) -> ProgrammeView:
+        """One programme."""
+        return self._view(self._programmes.get(call.actor, call.path["programme_id"]))
+
+    async def change(self, call: Call[ProgrammeUpdate, Empty]) -> ProgrammeView:
+        """Say it anew."""
+        body = call.body
+        entry, checked = await self._programmes.change(
+            call.actor, call.path["programme_id"], self._spec(body), version=body.version
+        )
+        return self._view(entry, checked.warnings)
+
+    async def preview(self, call: Call[PreviewRequest, Empty]) -> PreviewView:
+        """What would sound."""
+        body = call.body
+        previews, problems = await self._programmes.preview(
+            call.actor,
+            self._spec(body.programme),
+            body.begin.astimezone(UTC),
+            body.end.astimezone(UTC),
+            programme_id=body.programme_id,
+        )
+        return PreviewView(
+            clusters=tuple(_cluster(each) for each in previews),
+            problems=tuple(ProblemView.of(each) for each in problems),
+        )
+
+    def _spec(self, shape: ProgrammeShape) -> ProgrammeSpec:
+        self._directory.area(shape.area_id)
+        return shape.spec(self._directory.timezone_of(shape.area_id))
+
+    def _view(self, entry: ProgrammeEntry, warnings: tuple[Problem, ...] | None = None) -> ProgrammeView:
+        if warnings is not None:
+            problems = tuple(ProblemView.of(each) for each in warnings)
+        else:
+            planned = (each for each in self._planner.problems if each.rule_id == entry.id)
+            gaps = (ProblemView.of(each) for each in self._planner.gaps_of(entry.id))
+            problems = (*gaps, *(ProblemView.of(each) for each in planned))
+        upcoming = expand(entry.spec.recurrence, after=self._clock.now(), limit=1) if entry.active else iter(())
+        following = next(upcoming, None)
+        return view_of(entry, None if following is None else following.astimezone(UTC), problems)
+
+
+def _cluster(preview: Preview) -> ClusterPreview:
+    return ClusterPreview(
+        cluster_id=preview.cluster_id,
+        occurrences=tuple(
+            OccurrenceView(recurrence=item.recurrence, start=item.start, end=item.nominal_end) for item in preview.items
+        ),
+        spans=tuple(
+            SpanView(
+                begin=span.begin,
+                end=span.end,
+                rule_id=None if span.sounding.item is None else span.sounding.item.rule_id,
+                title="" if span.sounding.item is None else span.sounding.item.title,
+                priority=int(span.sounding.priority),
+                this=span.sounding.item is not None and span.sounding.item.rule_id == preview.rule_id,
+            )
+            for span in preview.spans
+        ),
+    )
