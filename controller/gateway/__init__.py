@@ -21,7 +21,6 @@ a slow or hostile agent costs itself its connection and nobody else anything.
 
 from controller.gateway.advert import Advertisement, Advertiser
 from controller.gateway.counts import GatewayCounts
-from controller.gateway.door import ListenerTls
 from controller.gateway.errors import GatewayError, ListenError, RangeError, UnknownStreamError
 from controller.gateway.gateway import Gateway, GatewayConfig
 from controller.gateway.limits import GatewayLimits
@@ -40,7 +39,6 @@ __all__ = [
     "IdentitySource",
     "LinkIdentity",
     "ListenError",
-    "ListenerTls",
     "RangeError",
     "UnknownStreamError",
     "VaultIdentity",

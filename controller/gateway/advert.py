@@ -21,6 +21,8 @@ from zeroconf import Error as ZeroconfError
 from zeroconf import IPVersion, NonUniqueNameException, ServiceInfo
 from zeroconf.asyncio import AsyncZeroconf
 
+from controller.services.keeping import Keeper
+
 _log = structlog.get_logger(__name__)
 
 SERVICE_TYPE = "_loa._tcp.local."
@@ -85,30 +87,33 @@ class Advertiser:
         self._zeroconf: AsyncZeroconf | None = None
         self._info: ServiceInfo | None = None
         self._on: tuple[str, ...] = ()
-        self._keeper: asyncio.Task[None] | None = None
+        self._busy = asyncio.Lock()
+        self._closed = False
         self.fault: str | None = None
 
-    def open(self, advertisement: Advertisement) -> None:
+    def open(self, advertisement: Advertisement, keeper: Keeper) -> None:
         """Begin, in the background. Never raises for a network that refuses; see :attr:`fault`."""
         if self._chosen == ():
             return  # switched off
-        self._keeper = asyncio.get_running_loop().create_task(self._keep(advertisement), name="mdns-advertiser")
+
+        async def keep() -> None:
+            while not self._closed:
+                async with self._busy:
+                    await self._refresh(advertisement)
+                await asyncio.sleep(_RETRY_S)
+
+        keeper.start("mdns-advertiser", keep)
 
     async def close(self) -> None:
         """Say goodbye, within a bound."""
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
-            self._keeper = None
-        await self._leave()
-
-    async def _keep(self, advertisement: Advertisement) -> None:
-        while True:
-            await self._refresh(advertisement)
-            await asyncio.sleep(_RETRY_S)
+        self._closed = True
+        async with self._busy:
+            await self._leave()
 
     async def _refresh(self, advertisement: Advertisement) -> None:
         interfaces = real_addresses() if self._chosen is None else self._chosen
+        if self._closed:
+            return
         if self._zeroconf is not None and interfaces == self._on:
             return
         await self._leave()

@@ -9,11 +9,7 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import ssl
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import structlog
 from aiohttp import web
@@ -23,6 +19,8 @@ from controller.gateway.errors import ListenError
 from controller.gateway.front import Front, Porch
 from controller.gateway.gate import Gate
 from controller.gateway.limits import GatewayLimits
+from controller.keys.certificates import CertificatePair
+from protocol.link import NO_CERTIFICATE
 
 _log = structlog.get_logger(__name__)
 
@@ -33,47 +31,6 @@ _KEEPALIVE_S = 15.0
 #: Connections waiting to be accepted: a district reconnects within a second.
 _BACKLOG = 4096
 _CLOSE_S = 5.0
-#: What a plain link is bound to in the handshake instead of a certificate.
-NO_CERTIFICATE = bytes(32)
-
-
-@dataclass(frozen=True, slots=True)
-class ListenerTls:
-    """Certificate chain and key, as PEM files."""
-
-    certificate: Path
-    key: Path
-
-    def context(self) -> ssl.SSLContext:
-        """A server context for them.
-
-        Raises:
-            ListenError: the files are missing, broken or do not belong together.
-        """
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        try:
-            context.load_cert_chain(self.certificate, self.key)
-        except (OSError, ssl.SSLError) as error:
-            raise ListenError(
-                f"the certificate {self.certificate} and its key cannot be used ({error}); "
-                "name a matching pair, or remove both and a new pair is made at the next start"
-            ) from error
-        return context
-
-    def sha256(self) -> bytes:
-        """SHA-256 of the certificate (DER), to which both sides bind their handshake.
-
-        Raises:
-            ListenError: the file holds no certificate.
-        """
-        try:
-            pem = self.certificate.read_text(encoding="ascii")
-            begin = pem.index("-----BEGIN CERTIFICATE-----")
-            end = pem.index("-----END CERTIFICATE-----") + len("-----END CERTIFICATE-----")
-            return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem[begin:end])).digest()
-        except (OSError, ValueError) as error:
-            raise ListenError(f"{self.certificate} holds no certificate in PEM form") from error
 
 
 class Door:
@@ -85,7 +42,7 @@ class Door:
         *,
         limits: GatewayLimits,
         now_us: Callable[[], int],
-        tls: ListenerTls | None,
+        tls: CertificatePair | None,
     ) -> None:
         self._tls = tls
         app = web.Application(middlewares=[_front_desk], client_max_size=1024)
@@ -104,7 +61,7 @@ class Door:
     @property
     def certificate_sha256(self) -> bytes:
         """What handshakes on this listener are bound to."""
-        return NO_CERTIFICATE if self._tls is None else self._tls.sha256()
+        return NO_CERTIFICATE if self._tls is None else bytes.fromhex(self._tls.fingerprint())
 
     @property
     def secure(self) -> bool:
@@ -126,11 +83,12 @@ class Door:
         """Listen.
 
         Raises:
-            ListenError: plain off loopback, an address that is taken or not ours, or an unusable certificate.
+            ListenError: plain off loopback, or an address that is taken or not ours.
+            VaultError: the certificate cannot be used.
         """
         if self._tls is None and not (host == "localhost" or is_loopback(host)):
             raise ListenError(f"agents may not be served without TLS on {host}; use 127.0.0.1, or switch TLS on")
-        context = None if self._tls is None else self._tls.context()
+        context = None if self._tls is None else self._tls.server_context()
         await self._runner.setup()
         server = self._runner.server
         assert server is not None  # noqa: S101 - setup() has just made it

@@ -10,7 +10,6 @@ Implements :class:`controller.services.ports.AgentGateway`.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -19,7 +18,7 @@ import structlog
 from controller.gateway.advert import PATH, Advertisement, Advertiser
 from controller.gateway.control import ControlDesk
 from controller.gateway.counts import GatewayCounts
-from controller.gateway.door import Door, ListenerTls
+from controller.gateway.door import Door
 from controller.gateway.enrol import EnrolDesk
 from controller.gateway.fanout import Fanout, OpenStream
 from controller.gateway.frames import text_frame
@@ -31,9 +30,11 @@ from controller.gateway.ports import IdentitySource
 from controller.gateway.roster import Roster, Session
 from controller.gateway.streams import StreamDesk
 from controller.gateway.tickets import TicketOffice
+from controller.keys.certificates import CertificatePair
 from controller.services.context import Clock
 from controller.services.directory import Change, Directory
 from controller.services.enrolment import EnrolmentService
+from controller.services.keeping import Keeper
 from controller.services.ports import FleetEvents, MediaClock
 from protocol.codec import decode as decode_document
 from protocol.documents import DocumentKind, StreamOpen
@@ -60,7 +61,7 @@ class GatewayConfig:
 
     host: str = "0.0.0.0"  # noqa: S104 - agents come from everywhere; TLS is on unless this is loopback
     port: int = 8471
-    tls: ListenerTls | None = None
+    tls: CertificatePair | None = None
     shown_certificate: bytes | None = None
     advertise_on: tuple[str, ...] | None = None
     limits: GatewayLimits = field(default_factory=GatewayLimits)
@@ -91,9 +92,6 @@ class Gateway:
         self._media = media
         self._tickets = TicketOffice(limits)
         self._advertiser = Advertiser(config.advertise_on)
-        self._sweeper: asyncio.Task[None] | None = None
-        self._leaving: set[asyncio.Task[None]] = set()
-        self._open = False
         self.control = ControlDesk(
             limits=limits,
             directory=directory,
@@ -146,24 +144,19 @@ class Gateway:
         """What is wrong with being found, or None."""
         return self._advertiser.fault
 
-    async def open(self) -> None:
+    async def open(self, keeper: Keeper) -> None:
         """Listen and advertise.
 
         Raises:
             ListenError: the listener cannot be opened as configured.
         """
         await self.door.open(self._config.host, self._config.port)
-        self._open = True
         root = root_fingerprint(self._identity.link_identity().root_public)
-        self._advertiser.open(Advertisement(self._config.host, self.port, root, self.door.secure))
-        self._sweeper = asyncio.get_running_loop().create_task(self._sweep(), name="gateway-sweeper")
+        self._advertiser.open(Advertisement(self._config.host, self.port, root, self.door.secure), keeper)
+        keeper.every("gateway-sweeper", _SWEEP_S, self.sweep)
 
     async def close(self) -> None:
         """Tell every agent to come back later, and let go of everything."""
-        self._open = False
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            await asyncio.gather(self._sweeper, return_exceptions=True)
         for session in list(self.roster.sessions.values()):
             session.link.close(CLOSE_RESTART, "the controller restarts")
             if session.stream is not None:
@@ -283,16 +276,14 @@ class Gateway:
         if session.stream is not None:
             session.stream.close(CLOSE_REFUSED, code)
 
-    async def _sweep(self) -> None:
+    async def sweep(self) -> None:
         """Close what has been stuck for too long."""
         longest = int(self._config.limits.stalled_s * 1e6)
-        while True:
-            await asyncio.sleep(_SWEEP_S)
-            now = self._media.now()
-            for session in list(self.roster.sessions.values()):
-                self._check_stall(session, session.link, now, longest)
-                if session.stream is not None:
-                    self._check_stall(session, session.stream, now, longest)
+        now = self._media.now()
+        for session in list(self.roster.sessions.values()):
+            self._check_stall(session, session.link, now, longest)
+            if session.stream is not None:
+                self._check_stall(session, session.stream, now, longest)
 
     def _check_stall(self, session: Session, link: Link, now: int, longest: int) -> None:
         if link.closed_for is None and link.stalled_for_us(now) > longest:

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from controller.services.errors import BusyError
+from controller.services.keeping import Keeper
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
@@ -36,18 +37,16 @@ class Batcher(Generic[ItemT, ResultT]):
         self._batch = batch
         self._waiting: deque[tuple[ItemT, asyncio.Future[ResultT]]] = deque()
         self._arrived = asyncio.Event()
-        self._worker: asyncio.Task[None] | None = None
+        self._open = False
 
-    def open(self) -> None:
-        """Begin to commit."""
-        self._worker = asyncio.get_running_loop().create_task(self._run(), name=self._name)
+    def open(self, keeper: Keeper) -> None:
+        """Begin to commit, in a task that ``keeper`` owns."""
+        self._open = True
+        keeper.start(self._name, self._run)
 
-    async def close(self) -> None:
-        """Finish the batch at hand, refuse the rest."""
-        worker, self._worker = self._worker, None
-        if worker is not None:
-            worker.cancel()
-            await asyncio.gather(worker, return_exceptions=True)
+    def close(self) -> None:
+        """Take no more, and refuse what waits."""
+        self._open = False
         while self._waiting:
             _, future = self._waiting.popleft()
             if not future.done():
@@ -60,7 +59,7 @@ class Batcher(Generic[ItemT, ResultT]):
             BusyError: too much waits already, or the controller stops.
             Exception: whatever the commit of its batch raised.
         """
-        if self._worker is None or len(self._waiting) >= self._limit:
+        if not self._open or len(self._waiting) >= self._limit:
             raise BusyError(f"too much is waiting to be written ({self._name}); try again in a moment")
         future: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))

@@ -28,6 +28,7 @@ from controller.services.batching import Batcher
 from controller.services.context import SYSTEM, Actor, Clock, Permission
 from controller.services.directory import AgentEntry, Directory
 from controller.services.errors import ConflictError, FieldProblem, ForbiddenError, InvalidError, NotFoundError
+from controller.services.keeping import Keeper
 from controller.store import Database, Transaction, tables
 from protocol.enrolment import Provisioning
 from protocol.handshake import Peer
@@ -104,13 +105,13 @@ class EnrolmentService:
             self._redeem_all, name="enrolments", limit=2048, batch=256
         )
 
-    def open(self) -> None:
+    def open(self, keeper: Keeper) -> None:
         """Begin to take tokens."""
-        self._redeemer.open()
+        self._redeemer.open(keeper)
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Take no more; whoever waits is told to come back."""
-        await self._redeemer.close()
+        self._redeemer.close()
         for agent_id in list(self._desk.waiting):
             self._desk.turn_away(agent_id, "the controller restarts; ask again", code="restarting")
 

@@ -15,12 +15,11 @@ what is to be told (:class:`Briefer`).
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import structlog
 from sqlalchemy import bindparam, update
@@ -29,6 +28,7 @@ from sqlmodel import col, select
 from controller.services.context import Clock
 from controller.services.directory import AgentEntry, Directory
 from controller.services.faults import Fault, FaultBook
+from controller.services.keeping import Keeper
 from controller.services.play_records import PlayRecordBook
 from controller.services.ports import Briefing
 from controller.store import Database, StoreError, tables
@@ -150,29 +150,21 @@ class FleetService:
         self._briefer = briefer
         self._boxes: dict[str, Box] = {}
         self._events: deque[tables.SecurityEvent] = deque(maxlen=_EVENTS_WAITING)
-        self._tasks: list[asyncio.Task[None]] = []
         self._listeners: list[Callable[[str], None]] = []
         self.started_at = clock.now()
         self.security_events: Counter[str] = Counter()
 
-    async def open(self) -> None:
+    async def open(self, keeper: Keeper) -> None:
         """Remember who was seen when, and begin to watch."""
         async with self._db.read() as session:
             for row in await session.exec(select(tables.Agent).where(col(tables.Agent.state) == "approved")):
                 box = self.box(row.id)
                 box.last_seen, box.software = row.last_seen, row.software
-        loop = asyncio.get_running_loop()
-        self._tasks = [
-            loop.create_task(self._every(_LOOK_S, self._look), name="fleet-watch"),
-            loop.create_task(self._every(_WRITE_S, self.write), name="fleet-writer"),
-        ]
+        keeper.every("fleet-watch", _LOOK_S, self.look)
+        keeper.every("fleet-writer", _WRITE_S, self.write)
 
     async def close(self) -> None:
-        """Stop watching and write what is not written yet."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks = []
+        """Write what is not written yet."""
         await self.write()
 
     def subscribe(self, listener: Callable[[str], None]) -> None:
@@ -283,15 +275,7 @@ class FleetService:
 
     # --- watching and writing ---------------------------------------------------------------------------------
 
-    async def _every(self, seconds: float, act: Callable[[], Any]) -> None:
-        while True:
-            await asyncio.sleep(seconds)
-            await act()
-
-    async def _look(self) -> None:
-        self.look()
-
-    def look(self) -> None:
+    async def look(self) -> None:
         """Raise and clear the faults the controller itself can see."""
         now, now_us = self._clock.now(), self._clock.mono_us()
         for entry in list(self._directory.agents.values()):

@@ -19,6 +19,7 @@ from sqlmodel import col, select
 
 from controller.services.batching import Batcher
 from controller.services.context import Clock
+from controller.services.keeping import Keeper
 from controller.store import Database, tables
 from protocol.fields import unsigned64_text
 from protocol.telemetry import PlayRecord
@@ -70,13 +71,13 @@ class PlayRecordBook:
             self._commit, name="play-records", limit=_WAITING, batch=_BATCHES
         )
 
-    def open(self) -> None:
+    def open(self, keeper: Keeper) -> None:
         """Begin to write."""
-        self._writer.open()
+        self._writer.open(keeper)
 
-    async def close(self) -> None:
-        """Finish the batch at hand."""
-        await self._writer.close()
+    def close(self) -> None:
+        """Take no more; what waits is refused, and its agents send it again."""
+        self._writer.close()
 
     async def store(self, agent_id: str, cluster_id: str | None, journal: str, records: Sequence[PlayRecord]) -> Stored:
         """Keep records for good.

@@ -14,14 +14,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import aiohttp
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from controller.gateway import Gateway, GatewayConfig, GatewayLimits, ListenerTls, VaultIdentity
-from controller.gateway.door import NO_CERTIFICATE
+from controller.gateway import Gateway, GatewayConfig, GatewayLimits, VaultIdentity
 from controller.keys import KeyVault
+from controller.keys.certificates import CertificatePair, ensure_certificate
 from controller.services.context import Actor, Role, RoleGrant, SystemClock
 from controller.services.directory import Directory
 from controller.services.enrolment import EnrolmentService
@@ -30,11 +27,13 @@ from controller.services.fleet import FleetService
 from controller.services.play_records import PlayRecordBook
 from controller.services.ports import Briefing
 from controller.store import Database, sqlite_url, tables
+from controller.supervisor import Supervisor
 from protocol.codec import seal_document
 from protocol.documents import Command, StopOrder, StreamOpen, Targets
 from protocol.handshake import AgentHandshake
 from protocol.keys import Role as KeyRole
 from protocol.keys import SigningKey, agent_id_of
+from protocol.link import NO_CERTIFICATE
 from protocol.messages import (
     Ack,
     Challenge,
@@ -126,7 +125,7 @@ class World:
     fleet: FleetService
     enrolment: EnrolmentService
     gateway: Gateway
-    tls: ListenerTls | None
+    tls: CertificatePair | None
     http: aiohttp.ClientSession
 
     @property
@@ -135,7 +134,7 @@ class World:
 
     @property
     def certificate(self) -> bytes:
-        return NO_CERTIFICATE if self.tls is None else self.tls.sha256()
+        return NO_CERTIFICATE if self.tls is None else bytes.fromhex(self.tls.fingerprint())
 
     @property
     def ssl(self) -> ssl.SSLContext | bool:
@@ -181,7 +180,9 @@ class World:
         )
         return seal_document(order, self.vault.key(KeyRole.PLAN))
 
-    def opening(self, stream: int, agents: Sequence[str], *, priority: Priority = Priority.RELAY, seq: int = 1) -> bytes:
+    def opening(
+        self, stream: int, agents: Sequence[str], *, priority: Priority = Priority.RELAY, seq: int = 1
+    ) -> bytes:
         """A sealed stream open."""
         now = self.clock.now()
         key = self.vault.key(KeyRole.EMERGENCY if priority >= Priority.EMERGENCY_STORED else KeyRole.LIVE)
@@ -308,29 +309,6 @@ async def eventually(condition: Callable[[], bool], *, within: float = 5.0) -> N
             await asyncio.sleep(0.002)
 
 
-def make_certificate(folder: Path) -> ListenerTls:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "loa")])
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
-        .not_valid_after(datetime(2050, 1, 1, tzinfo=UTC))
-        .sign(key, hashes.SHA256())
-    )
-    chain, secret = folder / "agents.pem", folder / "agents.key"
-    chain.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    secret.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
-    return ListenerTls(chain, secret)
-
-
 async def make_database(folder: Path, clock: SystemClock, **more: Any) -> Database:
     """A database with all tables (migrations have tests of their own)."""
     url = sqlite_url(str(folder / "loa.db"))
@@ -349,15 +327,15 @@ async def furnish(db: Database, directory: Directory, clock: SystemClock) -> Non
             directory.put_area(AreaEntry(f"ar_{letter}", None, f"Xã {letter}", "xã"))
         await session.flush()
         for letter in "ab":
-            row = tables.Cluster(id=f"cl_{letter}", area_id=f"ar_{letter}", name=f"Cụm {letter}", created_at=clock.now())
+            row = tables.Cluster(
+                id=f"cl_{letter}", area_id=f"ar_{letter}", name=f"Cụm {letter}", created_at=clock.now()
+            )
             session.add(row)
             directory.put_cluster(ClusterEntry(f"cl_{letter}", f"ar_{letter}", f"Cụm {letter}"))
 
 
 @asynccontextmanager
-async def world_in(
-    folder: Path, *, secure: bool = False, limits: GatewayLimits | None = None
-) -> AsyncIterator[World]:
+async def world_in(folder: Path, *, secure: bool = False, limits: GatewayLimits | None = None) -> AsyncIterator[World]:
     """A running agent side, with two clusters, cl_a and cl_b."""
     clock, media, directory, desk = SystemClock(), LoopMedia(), Directory(), Desk()
     db = await make_database(folder, clock)
@@ -369,7 +347,7 @@ async def world_in(
     records = PlayRecordBook(db, clock)
     fleet = FleetService(db, directory, clock, records, desk)
     enrolment = EnrolmentService(db, directory, clock, root_fingerprint=vault.root_fingerprint)
-    tls = make_certificate(folder) if secure else None
+    tls = ensure_certificate(folder / "tls", "agent", ["127.0.0.1"], now=clock.now()) if secure else None
     gateway = Gateway(
         GatewayConfig("127.0.0.1", 0, tls, advertise_on=(), limits=limits or GatewayLimits()),
         directory=directory,
@@ -380,19 +358,20 @@ async def world_in(
         media=media,
         clock=clock,
     )
-    records.open()
-    enrolment.open()
-    await fleet.open()
-    await gateway.open()
+    keeper = Supervisor()
+    records.open(keeper)
+    enrolment.open(keeper)
+    await fleet.open(keeper)
+    await gateway.open(keeper)
     connector = aiohttp.TCPConnector(limit=0, ssl=True)
     try:
         async with aiohttp.ClientSession(connector=connector) as http:
-            yield World(
-                db, directory, clock, vault, media, shelf, desk, fleet, enrolment, gateway, tls, http
-            )
+            yield World(db, directory, clock, vault, media, shelf, desk, fleet, enrolment, gateway, tls, http)
     finally:
         await gateway.close()
-        await enrolment.close()
+        await keeper.close()
+        enrolment.close()
         await fleet.close()
-        await records.close()
+        records.close()
+        assert set(keeper.states().values()) == {"running"}
         await db.close()

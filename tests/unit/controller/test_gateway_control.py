@@ -131,7 +131,7 @@ async def test_one_key_in_two_boxes_is_noticed(tmp_path: Path) -> None:
             await eventually(lambda: world.fleet.box(agent.id).connected)
         assert world.gateway.counts.flapping >= 1
         await eventually(lambda: len(world.fleet.box(agent.id)._replaced) == 5)
-        world.fleet.look()
+        await world.fleet.look()
         assert [fault.code for fault in world.fleet.faults_of(agent.id)] == ["link_two_boxes"]
 
 

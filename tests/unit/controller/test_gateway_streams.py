@@ -131,7 +131,7 @@ async def deaf(agent: SmallAgent) -> socket.socket:
     port = agent.world.gateway.port
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    sock.setblocking(False)  # noqa: FBT003 - socket's own
+    sock.setblocking(False)
     loop = asyncio.get_running_loop()
     await loop.sock_connect(sock, ("127.0.0.1", port))
     request = (
@@ -175,7 +175,7 @@ async def test_what_cannot_arrive_in_time_is_dropped_not_sent_late(plain: World)
     waiting = len(link.backlog)
     assert waiting > 50
     plain.media.ahead = 5 * SECOND  # the time to sound them has passed
-    sock.setblocking(False)  # noqa: FBT003 - socket's own
+    sock.setblocking(False)
     heard = bytearray()
     loop = asyncio.get_running_loop()
     while len(link.backlog):
@@ -198,8 +198,7 @@ async def test_too_much_waiting_closes_the_connection(tmp_path: Path) -> None:
         sock.close()
 
 
-async def test_a_connection_that_takes_nothing_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("controller.gateway.gateway._SWEEP_S", 0.02)
+async def test_a_connection_that_takes_nothing_is_closed(tmp_path: Path) -> None:
     async with world_in(tmp_path, limits=GatewayLimits(stalled_s=5)) as world:
         (slow,) = await world.online()
         sock = await deaf(slow)
@@ -207,9 +206,11 @@ async def test_a_connection_that_takes_nothing_is_closed(tmp_path: Path, monkeyp
         link = slow.session.stream
         for _ in range(200):
             world.gateway.publish(7, b"x" * 900, soon(world, 60))
+        await world.gateway.sweep()
         assert link.closed_for is None
         world.media.ahead = 6 * SECOND
-        await eventually(lambda: link.closed_for is not None)
+        await world.gateway.sweep()
+        assert link.closed_for is not None
         assert world.gateway.counts.stalled == 1
         sock.close()
 
