@@ -77,7 +77,9 @@ class ApiError(CliError):
 
     def __init__(self, status: int, body: Mapping[str, Any]) -> None:
         detail = str(body.get("detail") or f"the controller answered {status}")
-        more = "".join(f"\n  {one.get('field')}: {one.get('message')}" for one in body.get("fields", ()))
+        fields = body.get("fields", ())
+        # One field at fault stands in the detail already.
+        more = "".join(f"\n  {one.get('field')}: {one.get('message')}" for one in fields) if len(fields) > 1 else ""
         super().__init__(detail + more, code=str(body.get("code", "http_error")))
         self.status = status
         self.body = body

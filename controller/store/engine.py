@@ -39,6 +39,8 @@ BUSY_TIMEOUT = timedelta(seconds=5)
 #: Readers at a time; more wait for a connection, at most ``BUSY_TIMEOUT``.
 READERS = 4
 _AUDIT_LOCK_KEY = 0x4C4F41  # "LOA": PostgreSQL advisory lock around the chain's head
+_CHANGED = "loa_changed"
+_LOOKS = frozenset({"SELECT", "PRAGMA", "BEGIN", "WITH", "SAVEPOINT", "RELEASE"})
 _LOCKED = ("database is locked", "database table is locked", "database is busy", "lock timeout", "locknotavailable")
 
 
@@ -101,11 +103,11 @@ class Database:
             StoreBusyError: the writer's turn, or the file, could not be had in time.
             UnauditedChangeError: rows were changed and nothing was audited.
         """
-        async with self._write_session() as (session, flushed):
+        async with self._write_session() as session:
             tx = Transaction(session, actor)
             yield tx
             await session.flush()
-            if flushed and not tx.entries:
+            if not tx.entries and (await session.connection()).info.get(_CHANGED):
                 raise UnauditedChangeError("a change without an audit row was not committed")
             await self._append_audit(tx)
             await session.commit()
@@ -119,7 +121,7 @@ class Database:
         Raises:
             StoreBusyError: the writer's turn, or the file, could not be had in time.
         """
-        async with self._write_session() as (session, _):
+        async with self._write_session() as session:
             yield session
             await session.commit()
 
@@ -141,19 +143,18 @@ class Database:
             await self._reader.dispose()
 
     @asynccontextmanager
-    async def _write_session(self) -> AsyncIterator[tuple[AsyncSession, list[bool]]]:
+    async def _write_session(self) -> AsyncIterator[AsyncSession]:
         try:
             async with asyncio.timeout(self._busy_timeout.total_seconds()):
                 await self._writing.acquire()
         except TimeoutError as error:
             raise StoreBusyError("another change is being written; try again in a moment") from error
-        flushed: list[bool] = []
         try:
             with _busy_as_error():
                 async with AsyncSession(self._writer, expire_on_commit=False) as session:
-                    event.listen(session.sync_session, "after_flush", lambda *_: flushed.append(True))
-                    await session.connection()  # BEGIN IMMEDIATE now, so that nothing fails half-way for the lock
-                    yield session, flushed
+                    connection = await session.connection()  # BEGIN IMMEDIATE: nothing fails half-way for the lock
+                    connection.info.pop(_CHANGED, None)
+                    yield session
         finally:
             self._writing.release()
 
@@ -162,8 +163,8 @@ class Database:
             return
         session = tx.session
         if not self._sqlite:
-            await session.connection()
-            await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _AUDIT_LOCK_KEY})
+            connection = await session.connection()
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _AUDIT_LOCK_KEY})
         head = (await session.exec(select(Audit).order_by(col(Audit.seq).desc()).limit(1))).first()
         seq, digest = (head.seq, head.hash) if head else (0, GENESIS)
         counter = await session.get(Counter, HEAD_COUNTER) or Counter(name=HEAD_COUNTER, value=0)
@@ -193,7 +194,9 @@ class Database:
     def _engine(self, *, writes: bool) -> AsyncEngine:
         seconds = self._busy_timeout.total_seconds()
         if not self._sqlite:
-            return create_async_engine(self.url, pool_pre_ping=True, pool_timeout=seconds)
+            server = create_async_engine(self.url, pool_pre_ping=True, pool_timeout=seconds)
+            event.listen(server.sync_engine, "before_cursor_execute", _note_change)
+            return server
         engine = create_async_engine(
             self.url,
             pool_size=1 if writes else READERS,
@@ -203,6 +206,7 @@ class Database:
             connect_args={"isolation_level": None, "timeout": seconds},
         )
         event.listen(engine.sync_engine, "connect", _pragmas(writes=writes, busy_ms=int(seconds * 1000)))
+        event.listen(engine.sync_engine, "before_cursor_execute", _note_change)
         event.listen(engine.sync_engine, "begin", _begin("BEGIN IMMEDIATE" if writes else "BEGIN"))
         return engine
 
@@ -221,6 +225,12 @@ def _pragmas(*, writes: bool, busy_ms: int) -> Callable[[Any, ConnectionPoolEntr
         cursor.close()
 
     return configure
+
+
+def _note_change(connection: Connection, _cursor: object, statement: str, *_more: object) -> None:
+    """Remember that this connection's transaction changed something, however it was written."""
+    if statement.split(maxsplit=1)[0].upper() not in _LOOKS:
+        connection.info[_CHANGED] = True
 
 
 def _begin(statement: str) -> Callable[[Connection], None]:

@@ -77,5 +77,7 @@ def _engine(url: URL) -> AsyncEngine:
     engine = create_async_engine(url, poolclass=NullPool, connect_args={"isolation_level": None, "timeout": 10})
     # sqlite3 would commit before every DDL; begun by hand, a migration is one transaction. Foreign keys stay off here
     # (the default of a connection), because altering rebuilds tables.
+    # WAL is a property of the file: from here on readers never wait for a writer.
+    event.listen(engine.sync_engine, "connect", lambda connection, _: connection.execute("PRAGMA journal_mode=WAL"))
     event.listen(engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     return engine
