@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 
-from benchmarks.report import Measured, arguments, tell
+from benchmarks.report import Case, arguments, at_most, report
 from protocol.items import day_sha256, encode_day
 from schedules.arbiter import Situation, State, advance, timeline
 from schedules.compiler import CompiledPlan, DayPlan, check_rule, compile_plan, recompile
@@ -97,7 +97,7 @@ def _seconds(begun: float) -> float:
     return clock.perf_counter() - begun
 
 
-def measure() -> Iterator[Measured]:
+def measure() -> Iterator[Case]:
     """All cases."""
     everywhere = clusters()
     grid = rules(everywhere)
@@ -108,9 +108,9 @@ def measure() -> Iterator[Measured]:
     documents = encode(plan, {})
     total = _seconds(begun)
     name = f"{CLUSTERS} clusters × {DAYS} days, {len(grid)} rules"
-    yield Measured("plan", name, "compile from nothing", compiled, "s")
-    yield Measured("plan", name, "compile and encode days from nothing", total, "s", goal=30)
-    yield Measured("plan", name, "distinct day documents", len(documents), "documents")
+    yield Case("plan", name, "compile from nothing", compiled, "s")
+    yield at_most("plan", name, "compile and encode days from nothing", total, "s", 30)
+    yield Case("plan", name, "distinct day documents", len(documents), "documents")
 
     edits = {
         "one commune's programme moved": _moved(grid, "pr_commune-007-a"),
@@ -120,16 +120,16 @@ def measure() -> Iterator[Measured]:
         begun = clock.perf_counter()
         after = recompile(plan, edited, everywhere)
         encode(after, documents)
-        yield Measured("plan", what, "compile and encode days after one edit", _seconds(begun), "s", goal=2)
+        yield at_most("plan", what, "compile and encode days after one edit", _seconds(begun), "s", 2)
     begun = clock.perf_counter()
     tomorrow = recompile(plan, grid, everywhere, first_day=FIRST + timedelta(days=1))
     encode(tomorrow, documents)
-    yield Measured("plan", "the window moves on by a day", "compile and encode days", _seconds(begun), "s")
+    yield Case("plan", "the window moves on by a day", "compile and encode days", _seconds(begun), "s")
 
     now = datetime(2026, 8, 30, tzinfo=UTC)
     begun = clock.perf_counter()
     check_rule(grid[40], grid, everywhere, now=now)
-    yield Measured("plan", f"beside {len(grid)} rules", "check one rule at the desk", _seconds(begun), "s")
+    yield Case("plan", f"beside {len(grid)} rules", "check one rule at the desk", _seconds(begun), "s")
     yield from _arbiter(plan, everywhere[0], now)
 
 
@@ -144,13 +144,13 @@ def _moved(grid: list[Rule], rule_id: str) -> list[Rule]:
     return edited
 
 
-def _arbiter(plan: CompiledPlan, settings: ClusterSettings, now: datetime) -> Iterator[Measured]:
+def _arbiter(plan: CompiledPlan, settings: ClusterSettings, now: datetime) -> Iterator[Case]:
     """What an agent does with its week: decide at every change, or preview it."""
     items = tuple(item for day in plan.days[settings.cluster_id] for item in day.items)
     situation = Situation(settings, items, ready_from=now)
     begun = clock.perf_counter()
     timeline(situation, now, now + timedelta(days=DAYS))
-    yield Measured("plan", f"a week of {len(items)} items", "preview", _seconds(begun) * 1e3, "ms")
+    yield Case("plan", f"a week of {len(items)} items", "preview", _seconds(begun) * 1e3, "ms")
     state, at, calls = State.initial(), now, 0
     begun = clock.perf_counter()
     until: datetime | None = at
@@ -158,8 +158,8 @@ def _arbiter(plan: CompiledPlan, settings: ClusterSettings, now: datetime) -> It
         state, decision = advance(state, situation, until)
         until = decision.until
         calls += 1
-    yield Measured("plan", f"a week of {len(items)} items", "one decision", _seconds(begun) * 1e3 / calls, "ms")
+    yield Case("plan", f"a week of {len(items)} items", "one decision", _seconds(begun) * 1e3 / calls, "ms")
 
 
 if __name__ == "__main__":
-    sys.exit(tell(measure(), as_json=arguments(__doc__).json))
+    sys.exit(report(measure(), as_json=arguments(__doc__).json))

@@ -1,8 +1,8 @@
 """How every benchmark says what it measured: one line per case, or a table for people.
 
 A case: ``{bench, case, metric, value, unit, peer, peer_value, ratio, goal, ok}``. Numbers are finite or null; the peer
-fields are null where there is none; ``ratio`` is ours by the peer's. ``goal`` is an upper bound, of the value or, where a
-peer is the measure, of the ratio; ``ok`` is null where nothing was promised.
+fields are null where there is none; ``ratio`` is ours by the peer's. ``goal`` says in words and numbers what was to be
+held, ``ok`` whether it was; both are null where nothing was promised.
 """
 
 from __future__ import annotations
@@ -13,25 +13,24 @@ import math
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """One measured number, its peer's beside it, and the bound to hold. ``judged`` says what the bound is of."""
+class Case:
+    """One measured number. ``goal`` says what was to be held; ``ok`` is None where nothing was promised."""
 
     bench: str
     case: str
     metric: str
     value: float | None
     unit: str
+    goal: str | None = None
+    ok: bool | None = None
     peer: str | None = None
     peer_value: float | None = None
-    goal: float | None = None
-    judged: Literal["value", "ratio"] = "value"
 
     @property
     def ratio(self) -> float | None:
@@ -40,16 +39,8 @@ class Measured:
             return None
         return self.value / self.peer_value
 
-    @property
-    def ok(self) -> bool | None:
-        """Whether the goal was held; a goal without a number to judge is missed."""
-        if self.goal is None:
-            return None
-        number = self.ratio if self.judged == "ratio" else self.value
-        return number is not None and math.isfinite(number) and number <= self.goal
-
     def plain(self) -> dict[str, object]:
-        """The case as JSON values, to six digits."""
+        """The case as JSON values, numbers to six digits."""
         return {
             "bench": self.bench,
             "case": self.case,
@@ -62,6 +53,20 @@ class Measured:
             "goal": self.goal,
             "ok": self.ok,
         }
+
+
+def at_most(bench: str, case: str, metric: str, value: float, unit: str, bound: float) -> Case:  # noqa: PLR0917 - as Case
+    """A case whose goal is an upper bound."""
+    return Case(bench, case, metric, value, unit, goal=f"≤ {bound:g} {unit}", ok=value <= bound)
+
+
+def against(
+    bench: str, case: str, metric: str, value: float, unit: str, *, peer: str, peer_value: float, bound: float | None
+) -> Case:
+    """A case measured beside a peer; ``bound`` is the highest ratio that is good enough."""
+    goal = None if bound is None else f"≤ {bound:g} × {peer}"
+    ok = None if bound is None else value <= bound * peer_value
+    return Case(bench, case, metric, value, unit, goal, ok, peer, peer_value)
 
 
 def parser(doc: str | None) -> argparse.ArgumentParser:
@@ -82,9 +87,9 @@ def note(text: str) -> None:
     sys.stderr.flush()
 
 
-def tell(cases: Iterable[Measured], *, as_json: bool) -> int:
+def report(cases: Iterable[Case], *, as_json: bool) -> int:
     """Print the cases as they come (or one table at the end); the exit code is 1 when a goal was missed."""
-    done: list[Measured] = []
+    done: list[Case] = []
     for case in cases:
         done.append(case)
         if as_json:
@@ -97,17 +102,15 @@ def tell(cases: Iterable[Measured], *, as_json: bool) -> int:
     return 1 if any(case.ok is False for case in done) else 0
 
 
-def _table(cases: Sequence[Measured]) -> Table:
+def _table(cases: Sequence[Case]) -> Table:
     table = Table(title=cases[0].bench if cases else None)
     for column in ("case", "metric", "value", "peer", "ratio", "goal", ""):
         table.add_column(column, justify="right" if column in {"value", "ratio"} else "left")
     for case in cases:
         verdict = {True: "[green]held", False: "[red]missed", None: ""}[case.ok]
         beside = "" if case.peer is None else f"{case.peer}: {_number(case.peer_value)} {case.unit}"
-        unit = f"× {case.peer}" if case.judged == "ratio" else case.unit
-        goal = "" if case.goal is None else f"≤ {case.goal:g} {unit}"
         value = f"{_number(case.value)} {case.unit}"
-        table.add_row(case.case, case.metric, value, beside, _number(case.ratio), goal, verdict)
+        table.add_row(case.case, case.metric, value, beside, _number(case.ratio), case.goal or "", verdict)
     return table
 
 
