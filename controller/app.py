@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from controller.air import Air, open_air
 from controller.api.area_routes import AreaRoutes
 from controller.api.audit_routes import AuditRoutes
 from controller.api.cluster_routes import ClusterRoutes
@@ -47,6 +48,7 @@ class Running:
     """A controller that is up."""
 
     foundation: Foundation
+    air: Air
     supervisor: Supervisor
     health: Health
     staff_url: str
@@ -87,7 +89,10 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[R
         supervisor.every("sessions", _SWEEP_SECONDS, desk.sessions.sweep_quietly)
         health.add("orders-journal", lambda: base.journal.fault)
 
-        routes: list[Route] = [*desk.routes(base)]
+        air = await stack.enter_async_context(open_air(base))
+        air.start(supervisor, health)
+
+        routes: list[Route] = [*desk.routes(base), *air.routes(base)]
         routes += ServiceRoutes(health, metrics, lambda: openapi_document(routes)).table()
 
         tls, fingerprint = _staff_tls(config, base.clock)
@@ -98,7 +103,7 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[R
         health.ready = True
         url = f"{'https' if tls else 'http'}://{_shown(config.staff_address[0])}:{listener.port}"
         _log.info("controller is up", staff=url, root=base.vault.root_fingerprint[:16])
-        yield Running(base, supervisor, health, url, fingerprint, first_admin)
+        yield Running(base, air, supervisor, health, url, fingerprint, first_admin)
         health.ready = False
 
 

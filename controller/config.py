@@ -51,6 +51,10 @@ class Config(BaseModel):
     announce_interfaces: tuple[str, ...] = Field((), description="IP addresses to announce on; none = all")
     database: str | None = Field(None, description="SQLAlchemy async URL; none = SQLite in the data folder")
     horizon_days: int = Field(7, ge=1, le=35)
+    allow_private_sources: bool = Field(default=False, description="Relays may come from this machine and its networks")
+    keep_originals: bool = Field(default=False, description="Keep uploaded files beside what was made of them")
+    upload_max_mib: int = Field(4096, ge=1, description="Largest upload")
+    disk_reserve_mib: int = Field(256, ge=0, description="Uploads leave this much free for the database and the books")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_json: bool = Field(default=False, description="One JSON object per log line")
 

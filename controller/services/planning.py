@@ -76,6 +76,8 @@ class Planner:
         #: When the plan in force was compiled, and how long that took; for /readyz and metrics.
         self.compiled_at: datetime | None = None
         self.compile_seconds = 0.0
+        #: Why the last plan could not be made; None when it was.
+        self.fault: str | None = None
         catalogue.subscribe(self._hear)
         directory.subscribe(self._hear)
 
@@ -94,6 +96,7 @@ class Planner:
                     self._dirty = False
                     await self.compile()
                     await self.offer()
+                    self.fault = None
                 if self._issuer.waiting:
                     await self._issuer.flush()
                 await self._wake.wait()
@@ -101,7 +104,8 @@ class Planner:
                 _log.warning("plan_waits_for_the_database")
                 self._dirty = True
                 await self._wait_for_change(_RETRY)
-            except Exception:  # noqa: BLE001 - rule 5
+            except Exception as error:  # noqa: BLE001 - rule 5
+                self.fault = f"the last change is not planned yet: {type(error).__name__}"
                 _log.exception("planning_failed")
                 self._dirty = True
                 await self._wait_for_change(_RETRY)

@@ -1,0 +1,250 @@
+"""Everything that goes on air, put together: recordings, programmes, plans, orders, relays.
+
+The part of the composition root between the foundation and the agents' listener. Agents need the desk (briefings) and
+the desk needs the agents (orders, plans), so the desk is built on a :class:`GatewaySwitch` and the listener plugged in
+when it is open; until then nobody is online.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from audio.ingest import IngestLimits, Ingestor
+from audio.speech import EspeakEngine
+from audio.stream import StreamEncoder
+from controller.api.order_routes import OrderRoutes
+from controller.api.programme_routes import ProgrammeRoutes
+from controller.api.recording_routes import RecordingRoutes
+from controller.api.report_routes import ReportRoutes
+from controller.api.routing import Route
+from controller.api.source_routes import SourceRoutes
+from controller.feeds import AddressPolicy
+from controller.foundation import Foundation
+from controller.services.arming import Arming
+from controller.services.briefing import DeskBriefer
+from controller.services.catalogue import Catalogue
+from controller.services.chimes import ensure_chimes
+from controller.services.dispatch import Courier
+from controller.services.health import Health
+from controller.services.issuing import Issuer
+from controller.services.ledger import Ledger
+from controller.services.media_store import MediaStore
+from controller.services.orders import OrderDesk
+from controller.services.planning import Planner
+from controller.services.ports import AgentGateway
+from controller.services.programme_model import ChimeKind
+from controller.services.programmes import ProgrammeService
+from controller.services.recordings import RecordingService
+from controller.services.relays import RelayDesk
+from controller.services.reports import ReportService
+from controller.services.rulebook import Rulebook
+from controller.services.sources import SourceService
+from controller.supervisor import Supervisor
+from schedules.instants import MediaUs
+from schedules.model import Clip
+
+
+class GatewaySwitch:
+    """An :class:`~controller.services.ports.AgentGateway` that is nobody's until the listener is open."""
+
+    def __init__(self) -> None:
+        self._target: AgentGateway | None = None
+
+    def plug(self, target: AgentGateway) -> None:
+        """From now on, speak to these agents."""
+        self._target = target
+
+    def unplug(self) -> None:
+        """The listener is closing."""
+        self._target = None
+
+    def online(self) -> frozenset[str]:
+        """See the port."""
+        return frozenset() if self._target is None else self._target.online()
+
+    async def send_command(self, envelope: bytes, targets: frozenset[str]) -> int:
+        """See the port."""
+        return 0 if self._target is None else await self._target.send_command(envelope, targets)
+
+    async def offer_plan(self, agent_id: str, envelopes: Sequence[bytes]) -> bool:
+        """See the port."""
+        return False if self._target is None else await self._target.offer_plan(agent_id, envelopes)
+
+    async def send_key_set(self, envelope: bytes) -> int:
+        """See the port."""
+        return 0 if self._target is None else await self._target.send_key_set(envelope)
+
+    async def open_stream(self, stream_id: int, envelope: bytes, targets: frozenset[str]) -> int:
+        """See the port."""
+        return 0 if self._target is None else await self._target.open_stream(stream_id, envelope, targets)
+
+    def publish(self, stream_id: int, bundle: bytes, play_at: MediaUs) -> None:
+        """See the port."""
+        if self._target is not None:
+            self._target.publish(stream_id, bundle, play_at)
+
+    async def close_stream(self, stream_id: int) -> None:
+        """See the port."""
+        if self._target is not None:
+            await self._target.close_stream(stream_id)
+
+    async def disconnect(self, agent_id: str, code: str) -> None:
+        """See the port."""
+        if self._target is not None:
+            await self._target.disconnect(agent_id, code)
+
+
+@dataclass(frozen=True, slots=True)
+class AirContent:
+    """What agents fetch by hash: clips from the media store, days from the planner."""
+
+    store: MediaStore
+    planner: Planner
+
+    def media_path(self, sha256: str) -> Path | None:
+        """The file of a clip."""
+        return self.store.media_path(sha256)
+
+    async def document(self, sha256: str) -> bytes | None:
+        """The bytes of a day."""
+        return await self.planner.document(sha256)
+
+
+@dataclass(frozen=True, slots=True)
+class Air:
+    """The desk of everything that sounds."""
+
+    gateway: GatewaySwitch
+    store: MediaStore
+    chimes: Mapping[ChimeKind, Clip]
+    catalogue: Catalogue
+    recordings: RecordingService
+    sources: SourceService
+    programmes: ProgrammeService
+    planner: Planner
+    courier: Courier
+    ledger: Ledger
+    orders: OrderDesk
+    relays: RelayDesk
+    reports: ReportService
+    arming: Arming
+    briefer: DeskBriefer
+    content: AirContent
+
+    def routes(self, base: Foundation) -> tuple[Route, ...]:
+        """Operations of the staff API."""
+        return (
+            *RecordingRoutes(self.recordings, self.catalogue).table(),
+            *SourceRoutes(self.sources, self.relays.state_of).table(),
+            *ProgrammeRoutes(self.programmes, self.planner, base.directory, base.clock).table(),
+            *OrderRoutes(self.orders, self.courier).table(),
+            *ReportRoutes(self.reports).table(),
+        )
+
+    def start(self, supervisor: Supervisor, health: Health) -> None:
+        """Give the tasks to their owner."""
+        supervisor.start("intake", self.recordings.intake.run)
+        supervisor.start("planner", self.planner.run)
+        supervisor.start("ledger", self.ledger.run)
+        supervisor.start("relays", self.relays.run)
+        supervisor.start("arming", self.arming.run)
+        health.add("plan", lambda: self.planner.fault)
+
+
+@asynccontextmanager
+async def open_air(base: Foundation) -> AsyncIterator[Air]:
+    """Build the desk on an open foundation; its tasks begin with :meth:`Air.start`.
+
+    Raises:
+        StoreError: the database cannot be read.
+    """
+    config, clock, directory = base.config, base.clock, base.directory
+    store = MediaStore(
+        config.data, reserve=config.disk_reserve_mib * 1024 * 1024, upload_max=config.upload_max_mib * 1024 * 1024
+    )
+    store.open()
+    catalogue = Catalogue()
+    async with base.db.read() as session:
+        await catalogue.load(session)
+    chimes = await ensure_chimes(store)
+    rulebook = Rulebook(catalogue, directory, chimes)
+    gateway = GatewaySwitch()
+    policy = AddressPolicy(allow_private=config.allow_private_sources)
+
+    recordings = RecordingService(
+        db=base.db,
+        directory=directory,
+        catalogue=catalogue,
+        store=store,
+        ingestor=Ingestor(IngestLimits(max_bytes=store.upload_max), store.uploads),
+        speech=EspeakEngine(),
+        clock=clock,
+        keep_originals=config.keep_originals,
+    )
+    issuer = Issuer(base.db, base.vault, clock, life=timedelta(days=config.horizon_days))
+    planner = Planner(
+        db=base.db,
+        directory=directory,
+        catalogue=catalogue,
+        rulebook=rulebook,
+        issuer=issuer,
+        gateway=gateway,
+        clock=clock,
+        horizon_days=config.horizon_days,
+    )
+    programmes = ProgrammeService(db=base.db, directory=directory, catalogue=catalogue, rulebook=rulebook, clock=clock)
+    courier = Courier(base.journal, base.vault, gateway, directory, clock)
+    ledger = Ledger(base.db, base.journal, courier, clock)
+    orders = OrderDesk(
+        courier=courier,
+        directory=directory,
+        catalogue=catalogue,
+        rulebook=rulebook,
+        programmes=programmes,
+        clock=clock,
+    )
+    relays = RelayDesk(
+        plan=planner,
+        catalogue=catalogue,
+        directory=directory,
+        courier=courier,
+        journal=base.journal,
+        signers=base.vault,
+        gateway=gateway,
+        media=base.media_clock,
+        clock=clock,
+        db=base.db,
+        policy=policy,
+        encoder=StreamEncoder,
+    )
+    arming = Arming(clock, (planner, relays))
+    air = Air(
+        gateway=gateway,
+        store=store,
+        chimes=chimes,
+        catalogue=catalogue,
+        recordings=recordings,
+        sources=SourceService(db=base.db, directory=directory, catalogue=catalogue, policy=policy, clock=clock),
+        programmes=programmes,
+        planner=planner,
+        courier=courier,
+        ledger=ledger,
+        orders=orders,
+        relays=relays,
+        reports=ReportService(base.db, directory, planner),
+        arming=arming,
+        briefer=DeskBriefer(planner, courier),
+        content=AirContent(store, planner),
+    )
+    planner.subscribe(arming.poke)
+    orders.stop_listeners.append(lambda *_: arming.poke())
+    directory.subscribe(lambda change: arming.poke() if change.kind == "agent" else None)
+    await issuer.load()
+    courier.restore()
+    await recordings.resume()
+    await planner.compile()
+    yield air
