@@ -19,6 +19,10 @@ Where to look, lowest first:
 ``clock``             the filter that follows a controller's timeline; ``timeline`` the controller's side
 ====================  =====================================================================================
 
+Names are imported from their modules, not from here: a façade that re-exported all of them would load pydantic's
+models and the signing libraries (some 25 MB and half a second on a Pi) into every short command that only asks for
+``protocol.version``.
+
 Rules kept here: no I/O, no event loop, no clock: ``now``, nonces and certificates are arguments. Whatever a peer
 sends, the only exceptions are :class:`ProtocolError`'s. Nothing is parsed before its size is checked, and no signed
 body before its signature is.
