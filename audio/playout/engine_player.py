@@ -138,9 +138,9 @@ class EnginePlayer:
         return Source(timeline, ring, lambda: feeder.broken), feeder
 
     def _live(self, cue: LiveCue) -> tuple[Source, Feeder]:
-        timeline, ring = LiveTimeline(cue.feed.to_mono), SampleRing()
-        feeder = LiveFeeder(cue.feed, ring, timeline, self._reporter(cue.cue_id))
-        cue.feed.listen(self._decoding.wake)
+        timeline, ring = LiveTimeline(cue.feed), SampleRing()
+        report = self._reporter(cue.cue_id)
+        feeder = LiveFeeder(cue.feed, ring, timeline, report, now=self._clock.now, bell=self._decoding.wake)
         return Source(timeline, ring), feeder
 
     def _post(self, command: _Command) -> None:

@@ -13,12 +13,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from audio.codec import OpusDecoder
+from audio.codec import PRE_ROLL, OpusDecoder
 from audio.errors import CodecError
 from audio.pcm import Samples
 from audio.playout.feed import LiveChunk, LiveFeed
 from audio.playout.ring import CAPACITY, HISTORY, SampleRing
 from audio.playout.timeline import FRAMES_PER_US, Anchor, LiveTimeline
+from schedules.instants import MonoUs
 
 #: Times may contradict sample numbers by this much, in µs, before a new stretch begins; less is slewed.
 CONTRADICTION_US = 20_000
@@ -29,8 +30,20 @@ Report = Callable[[str, str], None]
 class LiveFeeder:
     """Decodes one feed into one ring. Runs in the decoding thread."""
 
-    def __init__(self, feed: LiveFeed, ring: SampleRing, timeline: LiveTimeline, report: Report) -> None:
+    def __init__(
+        self,
+        feed: LiveFeed,
+        ring: SampleRing,
+        timeline: LiveTimeline,
+        report: Report,
+        *,
+        now: Callable[[], MonoUs],
+        bell: Callable[[], None],
+    ) -> None:
+        """``bell`` is rung by every push: it should bring a :meth:`step` about."""
         self._feed = feed
+        self._reader = feed.reader(bell)
+        self._now = now
         self._ring = ring
         self._timeline = timeline
         self._report = report
@@ -44,10 +57,12 @@ class LiveFeeder:
 
     def step(self) -> bool:
         """Decode one chunk if there is one and room for it; whether it did."""
-        chunk = self._next or self._feed.take()
+        chunk = self._next or self._reader.take()
         self._next = None
         if chunk is None or self.finished:
             return False
+        if self._shift is None and self._is_over(chunk):
+            return True
         position, fresh = self._place(chunk)
         if position is None:
             return True
@@ -76,7 +91,14 @@ class LiveFeeder:
     def close(self) -> None:
         """Take no more."""
         self.finished = True
-        self._feed.listen(None)
+        self._reader.close()
+
+    def _is_over(self, chunk: LiveChunk) -> bool:
+        """It was due so long ago that not even the decoder, which needs a run-up, has a use for it."""
+        begin = self._feed.locate(chunk.play_at)
+        if begin is None or chunk.end:
+            return False
+        return begin + (chunk.frames + PRE_ROLL) / FRAMES_PER_US < self._now()
 
     def _place(self, chunk: LiveChunk) -> tuple[int | None, bool]:
         """Where a chunk belongs (None: nowhere, it is old), and whether a new stretch begins with it."""

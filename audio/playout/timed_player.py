@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from audio.playout.clock import Clock, LoopClock, Timer
 from audio.playout.cues import STOP_FADE_MS, Cue, LiveCue, check_gain
 from audio.playout.errors import CueError
-from audio.playout.feed import LiveChunk, LiveFeed
+from audio.playout.feed import LiveChunk, LiveFeed, LiveReader
 from audio.playout.player import (
     MAX_CUES,
     CuePhase,
@@ -40,7 +40,7 @@ class _Timed:
     cue_id: str
     begin: MonoUs | None  # None: live, nothing arrived yet
     end: MonoUs | None  # None: live, nobody knows
-    feed: LiveFeed | None = None
+    reader: LiveReader | None = None
     started_at: MonoUs | None = None
     stop_at: MonoUs | None = None
     ending: Timer | None = None
@@ -80,10 +80,10 @@ class TimedPlayer:
         if len(self._cues) >= MAX_CUES:
             raise CueError(f"{MAX_CUES} cues are armed already: stop one first", code="too_many_cues")
         if isinstance(cue, LiveCue):
-            timed = _Timed(cue.cue_id, None, None, feed=cue.feed)
+            timed = _Timed(cue.cue_id, None, None)
             self._cues[cue.cue_id] = timed
-            cue.feed.listen(lambda: self._pushed(timed))
-            self._pushed(timed)
+            timed.reader = cue.feed.reader(lambda: self._pushed(timed, cue.feed))
+            self._pushed(timed, cue.feed)
             return
         begin = MonoUs(cue.start_at + self._delay_us)
         end = MonoUs(begin + _span(cue.frames - cue.offset))
@@ -150,8 +150,8 @@ class TimedPlayer:
         for timer in (timed.starting, timed.ending):
             if timer is not None:
                 timer.cancel()
-        if timed.feed is not None:
-            timed.feed.listen(None)
+        if timed.reader is not None:
+            timed.reader.close()
         frames, silent = self._count(timed, at)
         if outcome is Outcome.COMPLETE and frames == 0:
             outcome = Outcome.SILENT
@@ -163,7 +163,7 @@ class TimedPlayer:
         if timed.begin is None or until <= timed.begin:
             return Frames(0), Frames(0)
         due = until - timed.begin
-        if timed.feed is not None:
+        if timed.reader is not None:
             heard = timed.heard_us(until)
         else:
             # A sound card would have played on time from its buffer what a timer hands over a little late.
@@ -178,15 +178,16 @@ class TimedPlayer:
             phase = CuePhase.FADING
         return CueState(timed.cue_id, phase, frames, silent)
 
-    def _pushed(self, timed: _Timed) -> None:
-        """Take what a feed holds: know where it lies in time, and let it go."""
-        assert timed.feed is not None  # noqa: S101 - only live cues listen
-        while (chunk := timed.feed.take()) is not None:
-            self._take(timed, timed.feed, chunk)
+    def _pushed(self, timed: _Timed, feed: LiveFeed) -> None:
+        """Take what a feed holds, and know where it lies in time. Without a clock it lies nowhere and is lost."""
+        while timed.reader is not None and (chunk := timed.reader.take()) is not None:
+            located = feed.locate(chunk.play_at)
+            if located is not None:
+                self._take(timed, located, chunk)
 
-    def _take(self, timed: _Timed, feed: LiveFeed, chunk: LiveChunk) -> None:
+    def _take(self, timed: _Timed, located: MonoUs, chunk: LiveChunk) -> None:
         now = self._clock.now()
-        begin = feed.to_mono(chunk.play_at) + self._delay_us
+        begin = located + self._delay_us
         end = begin + _span(chunk.frames)
         begin = max(begin, now, timed.filled_to)
         if begin < end:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from audio.playout.feed import ToMono
+from audio.playout.feed import LiveFeed
 from schedules.instants import SAMPLE_RATE, MediaUs, MonoUs
 
 FRAMES_PER_US = SAMPLE_RATE / 1e6
@@ -76,16 +76,16 @@ class Anchor:
 class LiveTimeline:
     """Anchors of a stream, newest last."""
 
-    def __init__(self, to_mono: ToMono) -> None:
-        self._to_mono = to_mono
+    def __init__(self, feed: LiveFeed) -> None:
+        self._feed = feed
         self._anchors: tuple[Anchor, ...] = ()
         self._end: int | None = None
 
     @property
     def origin(self) -> int | None:
-        """First sample still known."""
+        """First sample still known; None while nothing has arrived, or its time is not known."""
         anchors = self._anchors
-        return anchors[0].index if anchors else None
+        return anchors[0].index if anchors and self._feed.locate(anchors[0].play_at) is not None else None
 
     @property
     def end(self) -> int | None:
@@ -109,20 +109,25 @@ class LiveTimeline:
         return last.play_at + (index - last.index) / FRAMES_PER_US
 
     def time_of(self, position: float) -> float:
-        """The instant of a sample; only after :meth:`add`."""
+        """The instant of a sample; only once there is an :attr:`origin`."""
         anchors = self._anchors
         anchor = anchors[0]
         for candidate in reversed(anchors):
             if candidate.index <= position:
                 anchor = candidate
                 break
-        return self._to_mono(anchor.play_at) + (position - anchor.index) / FRAMES_PER_US
+        located = self._feed.locate(anchor.play_at)
+        assert located is not None  # noqa: S101 - what was known once stays known
+        return located + (position - anchor.index) / FRAMES_PER_US
 
     def index_at(self, instant: float) -> float | None:
         """The sample of an instant."""
         found: float | None = None
         for anchor in reversed(self._anchors):
-            since = instant - self._to_mono(anchor.play_at)
+            located = self._feed.locate(anchor.play_at)
+            if located is None:
+                return None
+            since = instant - located
             found = anchor.index + since * FRAMES_PER_US
             if since >= 0:
                 break

@@ -288,3 +288,40 @@ async def test_a_stream_of_which_nothing_arrives_is_silent_until_stopped(stage: 
     await stage.advance(100)
     _, frames, silent, outcome = stage.told.finished_at["live"]
     assert (frames, silent, outcome) == (0, 0, Outcome.STOPPED)
+
+
+async def test_a_stream_is_taken_up_again_after_something_more_urgent(
+    stage: Stage, packet: bytes, clip: ClipSegment
+) -> None:
+    radio = Radio(stage, packet, 1000)  # a second ahead: what was read must not be lost
+    stage.player.arm(LiveCue("live", radio.feed))
+    for number in range(7):
+        radio.push(number)
+        await stage.advance(200)
+    stage.player.stop("live", fade_ms=60)
+    await stage.advance(40)
+    stage.player.arm(LiveCue("again", radio.feed))
+    again = stage.now
+    await stage.advance(100)
+    assert stage.told.finished_at["live"][3] is Outcome.STOPPED
+    radio.push(7, end=True)
+    await stage.advance(2500)
+    assert again <= stage.told.started_at["again"] <= again + 2 * BLOCK_US
+    at, _, silent, outcome = stage.told.finished_at["again"]
+    assert abs(at - (radio.begin + 1_600_000)) <= 21
+    assert silent <= 2 * 960
+    assert outcome is Outcome.COMPLETE
+
+
+async def test_without_a_clock_a_stream_does_not_sound(stage: Stage, packet: bytes) -> None:
+    def unknown(media: MediaUs) -> MonoUs:
+        raise LookupError(media)
+
+    feed = LiveFeed(unknown)
+    stage.player.arm(LiveCue("live", feed))
+    feed.push(LiveChunk(MediaUs(stage.now), 0, (packet,) * 10))
+    await stage.advance(500)
+    assert stage.told.order == []
+    stage.player.stop("live")
+    await stage.advance(100)
+    assert stage.told.finished_at["live"][1:] == (0, 0, Outcome.STOPPED)

@@ -19,7 +19,7 @@ from audio.playout.feed import LiveChunk, LiveFeed
 from audio.playout.level import EDGE_FRAMES, GapGuard
 from audio.playout.live import LiveFeeder
 from audio.playout.ring import HISTORY, SampleRing
-from audio.playout.timeline import LiveTimeline
+from audio.playout.timeline import Anchor, LiveTimeline
 from schedules.instants import Frames, MediaUs, MonoUs
 
 
@@ -176,10 +176,17 @@ def packets() -> tuple[bytes, ...]:
 class Stream:
     def __init__(self, packets: tuple[bytes, ...]) -> None:
         self.feed = LiveFeed(lambda media: MonoUs(media - 1_000_000))
-        self.timeline = LiveTimeline(self.feed.to_mono)
+        self.timeline = LiveTimeline(self.feed)
         self.ring = SampleRing()
         self.told: list[str] = []
-        self.feeder = LiveFeeder(self.feed, self.ring, self.timeline, lambda code, detail: self.told.append(code))
+        self.feeder = LiveFeeder(
+            self.feed,
+            self.ring,
+            self.timeline,
+            lambda code, detail: self.told.append(code),
+            now=lambda: MonoUs(0),
+            bell=lambda: None,
+        )
         self.packets = packets
 
     def push(self, sample_index: int, play_at: int, **flags: bool) -> None:
@@ -237,11 +244,50 @@ def test_a_stream_far_ahead_waits_for_its_reader(packets: tuple[bytes, ...]) -> 
 
 def test_a_feed_nobody_reads_keeps_the_newest_minute(packets: tuple[bytes, ...]) -> None:
     feed = LiveFeed(MonoUs)
+    reader = feed.reader(lambda: None)
     for number in range(400):
         feed.push(LiveChunk(MediaUs(number), number * 9_600, packets))
     assert feed.dropped == 100
-    oldest = feed.take()
+    oldest = reader.take()
     assert oldest is not None
     assert oldest.sample_index == 100 * 9_600
     feed.push(LiveChunk(MediaUs(0), 0, packets * 20))
     assert feed.dropped == 101
+    reader.close()
+    feed.push(LiveChunk(MediaUs(400), 400 * 9_600, packets))
+    later = feed.reader(lambda: None).take()
+    assert later is not None
+    assert later.sample_index == (400 - 44) * 9_600
+
+
+def test_two_cues_read_one_feed_and_the_bell_of_one_is_not_the_others(packets: tuple[bytes, ...]) -> None:
+    feed, rung = LiveFeed(MonoUs), list[str]()
+    first = feed.reader(lambda: rung.append("first"))
+    feed.push(LiveChunk(MediaUs(0), 0, packets))
+    second = feed.reader(lambda: rung.append("second"))
+    assert first.take() == second.take() is not None
+    first.close()
+    feed.push(LiveChunk(MediaUs(1), 9_600, packets))
+    assert rung == ["first", "second"]
+    assert second.take() is not None
+    assert second.take() is None
+
+
+def test_a_clock_that_stops_knowing_keeps_its_last_relation(packets: tuple[bytes, ...]) -> None:
+    known: list[int] = []
+
+    def to_mono(media: MediaUs) -> MonoUs:
+        return MonoUs(media + known[0])
+
+    feed = LiveFeed(to_mono)
+    timeline = LiveTimeline(feed)
+    timeline.add(Anchor(0, MediaUs(1_000)), keep_from=0)
+    assert feed.locate(MediaUs(0)) is None
+    before = timeline.origin
+    assert before is None
+    assert timeline.index_at(0.0) is None
+    known.append(500)
+    assert timeline.origin == 0
+    known.clear()
+    assert feed.locate(MediaUs(10)) == 510
+    assert timeline.time_of(0) == 1_500
