@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audio.playout.engine import Engine
@@ -24,6 +24,7 @@ def _start(dac: VirtualDac) -> Started:
     return event
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(shift=st.integers(0, 4000), length=st.integers(600, 9000), block=st.sampled_from([240, 960, 4800]))
 def test_on_an_exact_output_every_sample_is_in_its_place(shift: int, length: int, block: int) -> None:
     dac = VirtualDac(Engine(exact=True), block=block)

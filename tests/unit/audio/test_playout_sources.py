@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audio.codec import OggOpusReader, OggOpusWriter, OpusEncoder
@@ -23,6 +23,7 @@ from audio.playout.timeline import Anchor, LiveTimeline
 from schedules.instants import Frames, MediaUs, MonoUs
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(
     st.lists(
         st.tuples(st.sampled_from(["write", "skip", "read"]), st.integers(0, 700), st.integers(-300, 300)), max_size=60
@@ -59,6 +60,7 @@ def test_a_ring_has_no_room_until_its_reader_moves() -> None:
     assert HISTORY > 0
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 700)), min_size=1, max_size=12), st.integers(1, 960))
 def test_gaps_never_click(runs: list[tuple[bool, int]], block: int) -> None:
     sound = np.concatenate([np.full(count, np.nan if gap else 0.5, np.float32) for gap, count in runs])
