@@ -79,6 +79,7 @@ class _AudienceWork:
 
 @dataclass(slots=True)
 class _Memory:
+    window: tuple[datetime, datetime] | None = None
     rules: dict[str, _RuleWork] = field(default_factory=dict)
     audiences: dict[tuple[tuple[str, ...], _Place], _AudienceWork] = field(default_factory=dict)
     days: dict[tuple[date, tuple[int, ...]], DayPlan] = field(default_factory=dict)
@@ -119,7 +120,8 @@ class _Compilation:
         self._old, self._new = old, _Memory()
         self._first, self._length = first_day, length
         midnight = datetime.combine(first_day, time(), UTC)
-        self._begin, self._end = midnight - _WIDEST_OFFSET, midnight + length * _DAY + _WIDEST_OFFSET
+        self._window = midnight - _WIDEST_OFFSET, midnight + length * _DAY + _WIDEST_OFFSET
+        self._new.window = self._window
 
     def run(self, rules: Iterable[Rule], clusters: Sequence[ClusterSettings]) -> CompiledPlan:
         ordered = sorted(rules, key=lambda rule: rule.id)
@@ -147,10 +149,12 @@ class _Compilation:
         before = self._old.rules.get(rule.id)
         if before is not None and before.rule != rule:
             before = None
+        if before is not None and self._old.window == self._window:
+            return before
         if not _is_approved(rule):
             message = f"{rule.title!r} holds a recording that nobody approved; it is left out"
             return _RuleWork(rule, (), (Problem("not_approved", message, rule.id),))
-        found, too_many = occurrences(rule, self._begin, self._end)
+        found, too_many = occurrences(rule, *self._window)
         problems: tuple[Problem, ...] = ()
         if too_many:
             problems = (Problem("too_often", f"{rule.title!r} comes too often; only the first are kept", rule.id),)

@@ -19,12 +19,15 @@ Not here: COUNT, UNTIL, zones, exceptions (:mod:`schedules.recurrence.expansion`
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from calendar import isleap
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import MAXYEAR, date, datetime, time, timedelta
+from functools import lru_cache
 from itertools import groupby, product
 from math import gcd
-from typing import Any
+from typing import Any, NamedTuple
 
 from dateutil import rrule as du
 
@@ -81,17 +84,54 @@ def _completed(parts: RuleParts, first: datetime, *, dated: bool) -> RuleParts:
     return rule
 
 
-@dataclass(frozen=True, slots=True)
-class _YearKind:
-    """What decides which days of a year match: its length, its first weekday, and the last year's week count."""
+class _YearKind(NamedTuple):
+    """What decides which days of a year match: its first weekday, its length, and the year before's length."""
 
     weekday: int
     leap: bool
     leap_before: bool
 
 
-def _is_leap(year: int) -> bool:
-    return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+class _DayParts(NamedTuple):
+    """The parts of a rule that choose days."""
+
+    wkst: int
+    bymonth: tuple[int, ...]
+    bymonthday: tuple[int, ...]
+    byyearday: tuple[int, ...]
+    byweekno: tuple[int, ...]
+    byday: tuple[tuple[int, int], ...]
+
+
+def _kind_of(year: int) -> _YearKind:
+    return _YearKind(date(year, 1, 1).weekday(), isleap(year), isleap(year - 1))
+
+
+@lru_cache(maxsize=32)
+def _year_of(kind: _YearKind) -> int:
+    """A year of this kind: all kinds come within the calendar's cycle of 400 years."""
+    return next(year for year in range(1600, 2000) if _kind_of(year) == kind)
+
+
+@lru_cache(maxsize=4096)
+def _ask_dateutil(parts: _DayParts, kind: _YearKind) -> tuple[int, ...]:
+    """Offsets of the chosen days from 1 January. Numbered and plain weekdays are asked apart: dateutil ANDs them."""
+    common: dict[str, Any] = {
+        "dtstart": datetime(_year_of(kind), 1, 1),  # noqa: DTZ001 - local times are naive until they meet their zone
+        "interval": _ONLY_THIS_YEAR,
+        "wkst": parts.wkst,
+        "bymonth": parts.bymonth or None,
+        "bymonthday": parts.bymonthday or None,
+        "byyearday": parts.byyearday or None,
+        "byweekno": parts.byweekno or None,
+    }
+    plain = [weekday for weekday, nth in parts.byday if not nth]
+    numbered = [du.weekday(weekday, nth) for weekday, nth in parts.byday if nth]
+    asked: list[list[Any]] = [plain, numbered] if plain or numbered else [list(range(7))]
+    days: set[int] = set()
+    for weekdays in filter(None, asked):
+        days.update(moment.timetuple().tm_yday - 1 for moment in du.rrule(du.YEARLY, byweekday=weekdays, **common))
+    return tuple(sorted(days))
 
 
 class _Days:
@@ -100,16 +140,18 @@ class _Days:
     def __init__(self, rule: RuleParts, first: date) -> None:
         self._rule = rule
         self._first = first
-        self._masks: dict[_YearKind, tuple[int, ...]] = {}
+        self._parts = _DayParts(rule.wkst, rule.bymonth, rule.bymonthday, rule.byyearday, rule.byweekno, rule.byday)
         self._week = first - timedelta(days=(first.weekday() - rule.wkst) % 7)
 
     def between(self, start: date, end: date) -> Iterator[date]:
-        """Chosen days from the year of ``start`` (whole periods, for BYSETPOS) to ``end``."""
+        """Chosen days from ``start`` to ``end``; with BYSETPOS from the year of ``start`` (it needs whole periods)."""
         step = self._rule.interval if self._rule.freq is Freq.YEARLY else 1
         begin = self._first.year + max(0, start.year - self._first.year) // step * step
         for year in range(begin, min(end.year, MAXYEAR) + 1, step):
             new_year = date(year, 1, 1).toordinal()
-            for offset in self._mask(year):
+            offsets = _ask_dateutil(self._parts, _kind_of(year))
+            skipped = 0 if self._rule.bysetpos else bisect_left(offsets, start.toordinal() - new_year)
+            for offset in offsets[skipped:]:
                 day = date.fromordinal(new_year + offset)
                 if day > end:
                     return
@@ -131,49 +173,19 @@ class _Days:
                 return 0
         return None if number < 0 or number % self._rule.interval else number
 
-    def _mask(self, year: int) -> tuple[int, ...]:
-        kind = _YearKind(date(year, 1, 1).weekday(), _is_leap(year), _is_leap(year - 1))
-        mask = self._masks.get(kind)
-        if mask is None:
-            mask = self._masks[kind] = self._ask_dateutil(year)
-        return mask
-
-    def _ask_dateutil(self, year: int) -> tuple[int, ...]:
-        """Offsets of the chosen days from 1 January. Numbered and plain weekdays apart: dateutil ANDs both."""
-        rule = self._rule
-        common: dict[str, Any] = {
-            "dtstart": datetime(year, 1, 1),  # noqa: DTZ001 - local times are naive until they meet their zone
-            "interval": _ONLY_THIS_YEAR,
-            "wkst": rule.wkst,
-            "bymonth": rule.bymonth or None,
-            "bymonthday": rule.bymonthday or None,
-            "byyearday": rule.byyearday or None,
-            "byweekno": rule.byweekno or None,
-        }
-        plain = [weekday for weekday, nth in rule.byday if not nth]
-        numbered = [du.weekday(weekday, nth) for weekday, nth in rule.byday if nth]
-        if not plain and not numbered:
-            plain = list(range(7))
-        days: set[int] = set()
-        asked: list[list[Any]] = [plain, numbered]
-        for weekdays in filter(None, asked):
-            days.update(moment.timetuple().tm_yday - 1 for moment in du.rrule(du.YEARLY, byweekday=weekdays, **common))
-        return tuple(sorted(days))
-
 
 def _slow(rule: RuleParts, first: datetime, days: _Days, start: date, end: date) -> Iterator[datetime]:
     """Yearly to daily: each period is its days times the times of a day."""
     hours, minutes = rule.byhour or (first.hour,), rule.byminute or (first.minute,)
     seconds = rule.bysecond or (first.second,)
     times = [time(*clock) for clock in product(hours, minutes, seconds)]
-    margin = timedelta(days=366 if rule.freq is Freq.YEARLY else 31)
     begin = max(start, first.date())
-    chosen = days.between(begin - margin if begin.year > first.year else first.date(), end)
     if not rule.bysetpos:
-        for day in chosen:
-            if day >= begin:
-                yield from (datetime.combine(day, clock) for clock in times)
+        for day in days.between(begin, end):
+            yield from (datetime.combine(day, clock) for clock in times)
         return
+    margin = timedelta(days=366 if rule.freq is Freq.YEARLY else 31)
+    chosen = days.between(begin - margin if begin.year > first.year else first.date(), end)
     for _, group in groupby(_whole_periods(rule, first.date(), chosen, end), days.period):
         members = list(group)
         for index in _positions(rule.bysetpos, len(members) * len(times)):
