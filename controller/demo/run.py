@@ -1,0 +1,249 @@
+"""The demo from beginning to end: controller, station, district, agents, bulletin, relay, summary.
+
+The controller runs in this process, the agents in their own; they meet over loopback only. Every step has a time limit,
+and whatever was started is ended, also after Ctrl-C or a failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+from audio.pcm import read_wav
+from audio.speech import EspeakEngine
+from controller.app import Running, running
+from controller.config import Config
+from controller.demo.board import Board
+from controller.demo.district import RADIO_TEXT, RADIO_TITLE, seed_clusters
+from controller.demo.radio import RadioStation, compose
+from controller.demo.scenario import District, OnAir, Scenario, ScenarioError
+from controller.demo.swarm import SwarmProcess, first_output
+from controller.services.context import SystemClock
+
+#: From "all are online" to the bulletin: plan, day and audio must arrive at every box in this time.
+_DELIVERY = timedelta(seconds=15)
+#: A relay's encoder needs a moment, and the desk likes a pause between two programmes.
+_PAUSE = timedelta(seconds=8)
+_RELAY_ONCE = timedelta(seconds=15)
+_RELAY_LONG = timedelta(minutes=30)
+_ONLINE_S = 120.0
+_REPORT_S = 45.0
+_POLL_S = 0.5
+#: "Together": the bulletin's first sample within this of the planned instant, at every box.
+START_ERROR_LIMIT_MS = 50.0
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """What was asked for."""
+
+    clusters: int
+    once: bool
+    data: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The last line of ``--once --json``.
+
+    ``played``: clusters that played both the bulletin and the relay from beginning to end. ``missed``: occurrences
+    that a cluster did not report as played. ``start_error_ms_max``: the bulletin's, the largest over all clusters.
+    """
+
+    ok: bool
+    clusters: int
+    online: int
+    played: int
+    missed: int
+    duplicate: int
+    start_error_ms_max: float | None
+    wall_s: float
+
+    def as_json(self) -> dict[str, object]:
+        """Plain values."""
+        return asdict(self)
+
+
+async def run_demo(options: DemoOptions, board: Board) -> Summary:
+    """Run it. Without ``once`` it ends when cancelled.
+
+    Raises:
+        ScenarioError, SwarmError, and whatever keeps a controller from starting.
+    """
+    began = time.monotonic()
+    with board:
+        folder = _folder(options.data)
+        board.stage(f"starting the controller and the station (files in {folder})")
+        async with (
+            _cleared(folder, keep=options.data is not None),
+            _station(folder) as radio,
+            _controller(folder) as controller,
+        ):
+            name, password = controller.first_admin or ("", "")
+            scenario = await _step(lambda: Scenario(controller.staff_url, name, password))
+            district = await _step(lambda: _seed(scenario, options.clusters))
+            board.say(
+                f"{len(district.cluster_ids)} clusters in 13 communes. For this demo quiet hours begin in 12 hours, "
+                f"at {district.quiet_begin}, and end at {district.quiet_end}."
+            )
+            recording = await _step(lambda: scenario.record_bulletin(district))
+            output, where = first_output(folder)
+            board.say(f"The first cluster sounds through {where}. Staff API: {controller.staff_url}")
+            provisioning = await _step(lambda: scenario.provision(district))
+            async with SwarmProcess(options.clusters, provisioning, folder, output) as swarm:
+                play = _Play(scenario, board, swarm, options, district)
+                await play.until_online()
+                bulletin, relay = await play.schedule(recording, radio.url)
+                return await play.follow(bulletin, relay, began)
+
+
+class _Play:
+    """The part of the demo with agents."""
+
+    def __init__(
+        self, scenario: Scenario, board: Board, swarm: SwarmProcess, options: DemoOptions, district: District
+    ) -> None:
+        self._scenario = scenario
+        self._board = board
+        self._swarm = swarm
+        self._options = options
+        self._district = district
+        self._online = 0
+
+    async def until_online(self) -> None:
+        """All agents have found the controller by mDNS and enrolled; or the time is over, and it goes on with those."""
+        self._board.stage("agents look for the controller by mDNS and enrol")
+        deadline = time.monotonic() + _ONLINE_S
+        async for online in self._looks():
+            if online >= self._options.clusters or time.monotonic() > deadline:
+                break
+        if self._online == 0:
+            raise ScenarioError(f"no agent came online within {_ONLINE_S:.0f} s; see agents.log in the data folder")
+
+    async def schedule(self, recording: tuple[str, float], radio_url: str) -> tuple[OnAir, OnAir]:
+        """The bulletin at the next whole minute that leaves time for delivery, the relay after it."""
+        start = _next_minute(datetime.now(UTC) + _DELIVERY)
+        bulletin = await _step(lambda: self._scenario.schedule_bulletin(self._district, recording, start))
+        after = _next_second(start + bulletin.length + _PAUSE)
+        window = _RELAY_ONCE if self._options.once else _RELAY_LONG
+        relay = await _step(lambda: self._scenario.schedule_relay(self._district, radio_url, after, window))
+        return bulletin, relay
+
+    async def follow(self, bulletin: OnAir, relay: OnAir, began: float) -> Summary:
+        """Watch both; with ``once`` until everybody reported or the time is over, else until cancelled."""
+        end = relay.start + relay.length + timedelta(seconds=_REPORT_S)
+        async for _ in self._looks():
+            self._board.stage(_stage(bulletin, relay, datetime.now(UTC)))
+            if self._options.once and datetime.now(UTC) > relay.start:
+                summary = await self._judge(bulletin, relay, began)
+                if summary.missed == 0 or datetime.now(UTC) > end:
+                    return summary
+        raise AssertionError("the looks never end")
+
+    async def _looks(self) -> AsyncIterator[int]:
+        """Look at the fleet again and again; gives the number of agents online."""
+        while True:
+            self._swarm.check()
+            fleet = await _step(self._scenario.fleet)
+            self._board.fleet(fleet)
+            self._online = int(fleet["total"]["online"])
+            yield self._online
+            await asyncio.sleep(_POLL_S)
+
+    async def _judge(self, bulletin: OnAir, relay: OnAir, began: float) -> Summary:
+        reports = [await asyncio.to_thread(self._scenario.report, one) for one in (bulletin, relay)]
+        clusters = self._options.clusters
+        played = [0 if one is None else int(one["played"]) for one in reports]
+        duplicate = sum(0 if one is None else int(one["duplicate"]) for one in reports)
+        error = None if reports[0] is None else reports[0]["start_error_ms_max"]
+        missed = sum(clusters - count for count in played)
+        together = error is not None and abs(error) <= START_ERROR_LIMIT_MS
+        return Summary(
+            ok=self._online == clusters and missed == 0 and duplicate == 0 and together,
+            clusters=clusters,
+            online=self._online,
+            played=min(played),
+            missed=missed,
+            duplicate=duplicate,
+            start_error_ms_max=error,
+            wall_s=round(time.monotonic() - began, 1),
+        )
+
+
+def _seed(scenario: Scenario, clusters: int) -> District:
+    district = scenario.seed_places(seed_clusters(clusters), datetime.now(UTC))
+    scenario.seed_people(district)
+    return district
+
+
+@asynccontextmanager
+async def _cleared(folder: Path, *, keep: bool) -> AsyncIterator[None]:
+    """Remove the controller's data afterwards, unless the folder was named; recording and log stay."""
+    try:
+        yield
+    finally:
+        if not keep:
+            await asyncio.to_thread(shutil.rmtree, folder / "controller", ignore_errors=True)
+
+
+@asynccontextmanager
+async def _controller(folder: Path) -> AsyncIterator[Running]:
+    config = Config(
+        data=folder / "controller",
+        staff_listen="127.0.0.1:0",
+        agent_listen="127.0.0.1:0",
+        announce_interfaces=("127.0.0.1",),
+        allow_private_sources=True,  # the demo's station is on this machine
+        log_level="warning",
+    )
+    async with running(config, SystemClock()) as controller:
+        yield controller
+
+
+@asynccontextmanager
+async def _station(folder: Path) -> AsyncIterator[RadioStation]:
+    file = folder / "radio.wav"
+    await EspeakEngine(voice="vi").speak(RADIO_TEXT, file)
+    programme = await asyncio.to_thread(lambda: compose(read_wav(file)))
+    async with RadioStation(programme, RADIO_TITLE) as station:
+        yield station
+
+
+def _folder(data: Path | None) -> Path:
+    if data is not None:
+        if (data / "controller").exists():
+            raise ScenarioError(f"{data} was used by a demo before; give an empty folder, or none")
+        data.mkdir(parents=True, exist_ok=True)
+        return data
+    return Path(tempfile.mkdtemp(prefix="loa-demo-"))
+
+
+def _stage(bulletin: OnAir, relay: OnAir, now: datetime) -> str:
+    for programme, words in ((bulletin, "the bulletin"), (relay, "the relay of live radio")):
+        if now < programme.start:
+            return f"{words} begins in {(programme.start - now).total_seconds():.0f} s: {programme.title}"
+        if now < programme.start + programme.length:
+            return f"{words} is on air: {programme.title}"
+    return "waiting for the last reports"
+
+
+def _next_minute(moment: datetime) -> datetime:
+    return moment.replace(second=0, microsecond=0) + timedelta(minutes=1)
+
+
+def _next_second(moment: datetime) -> datetime:
+    return moment.replace(microsecond=0) + timedelta(seconds=1)
+
+
+async def _step(work: Callable[[], T]) -> T:
+    return await asyncio.to_thread(work)

@@ -1,0 +1,182 @@
+"""What the demo does at the desk, through the same API as everybody: places, people, sounds, programmes, reports.
+
+Synchronous on purpose (it uses the command line's client); the caller runs each step in a thread. Nothing here knows
+that the controller lives in the same process.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from controller.cli.client import ApiClient, Login
+from controller.demo.district import (
+    BULLETIN_TEXT,
+    BULLETIN_TITLE,
+    COMMUNES,
+    DISTRICT,
+    RADIO_TITLE,
+    TIMEZONE,
+    SeedCluster,
+)
+
+#: Quiet hours begin this long after the demo, so that it runs at any time of day, and last as long as usual.
+QUIET_AFTER = timedelta(hours=12)
+QUIET_LENGTH = timedelta(hours=7, minutes=15)
+_PROCESSING_S = 120.0
+_POLL_S = 0.2
+
+
+class ScenarioError(Exception):
+    """A step of the demo did not work; the message says which and why."""
+
+    code = "demo_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class District:
+    """What was created: the district's area and its clusters' ids."""
+
+    area_id: str
+    cluster_ids: tuple[str, ...]
+    quiet_begin: str  # local HH:MM
+    quiet_end: str
+
+
+@dataclass(frozen=True, slots=True)
+class OnAir:
+    """A programme that was scheduled."""
+
+    programme_id: str
+    title: str
+    start: datetime  # UTC
+    length: timedelta
+
+
+class Scenario:
+    """One sitting at the desk, signed in as the administrator that the first start made."""
+
+    def __init__(self, url: str, name: str, password: str) -> None:
+        self._url = url
+        self._admin = _sign_in(url, name, password)
+        self._approver = self._admin
+
+    def seed_places(self, clusters: Sequence[SeedCluster], now: datetime) -> District:
+        """The district, its communes and clusters, with quiet hours that begin in twelve hours."""
+        local = now.astimezone(ZoneInfo(TIMEZONE))
+        begin, end = ((local + QUIET_AFTER + more).strftime("%H:%M") for more in (timedelta(0), QUIET_LENGTH))
+        with ApiClient(self._admin) as api:
+            place = {"kind": "huyện", "timezone": TIMEZONE, "quiet_hours": {"begin": begin, "end": end}}
+            district = api.post("/api/v1/areas", {"name": DISTRICT, **place})["id"]
+            communes = {}
+            for commune in COMMUNES:
+                said = {"name": f"xã {commune.name}", "kind": "xã", "parent_id": district}
+                communes[commune.name] = api.post("/api/v1/areas", said)["id"]
+            listed = [
+                {
+                    "area_id": communes[seed.commune],
+                    "name": seed.name,
+                    "latitude": seed.latitude,
+                    "longitude": seed.longitude,
+                    "languages": list(seed.languages),
+                }
+                for seed in clusters
+            ]
+            made = api.post("/api/v1/clusters/import", {"clusters": listed})["clusters"]
+        return District(district, tuple(one["id"] for one in made), begin, end)
+
+    def seed_people(self, district: District) -> None:
+        """An approver beside the administrator: who writes does not approve."""
+        with ApiClient(self._admin) as api:
+            grants = [{"role": "approver", "area_id": district.area_id}]
+            made = api.post("/api/v1/users", {"name": "phe-duyet", "display_name": "Phó Chủ tịch", "grants": grants})
+        self._approver = _sign_in(self._url, "phe-duyet", made["password"])
+
+    def provision(self, district: District) -> dict[str, Any]:
+        """The provisioning file: one one-time token for each cluster, the controller found by mDNS."""
+        with ApiClient(self._admin) as api:
+            made = api.post("/api/v1/provisioning", {"clusters": list(district.cluster_ids), "life_s": 3600})
+            return dict(made["provisioning"])
+
+    def record_bulletin(self, district: District) -> tuple[str, float]:
+        """Have the bulletin spoken in Vietnamese and approved. Returns its recording id and length in seconds."""
+        with ApiClient(self._admin) as api:
+            said = {"area_id": district.area_id, "title": BULLETIN_TITLE, "language": "vi", "text": BULLETIN_TEXT}
+            made = api.post("/api/v1/recordings/speech", said)
+            path = f"/api/v1/recordings/{made['id']}"
+            made = _when(lambda: api.get(path), lambda one: one["state"] != "processing", "the bulletin is spoken")
+        if made["state"] != "ready":
+            raise ScenarioError(f"the bulletin could not be made: {made['report']}")
+        with ApiClient(self._approver) as api:
+            api.post(f"{path}/decision", {"sha256": made["sha256"], "decision": "approved"})
+        return str(made["id"]), float(made["duration_s"])
+
+    def schedule_bulletin(self, district: District, recording: tuple[str, float], start: datetime) -> OnAir:
+        """Every day at this time, chime before and after."""
+        content = {
+            "kind": "recorded",
+            "recordings": [recording[0]],
+            "chime_before": "opening",
+            "chime_after": "closing",
+        }
+        return self._schedule(
+            district, BULLETIN_TITLE, start, timedelta(seconds=recording[1] + 10), {"content": content}
+        )
+
+    def schedule_relay(self, district: District, radio_url: str, start: datetime, window: timedelta) -> OnAir:
+        """Every day at this time: the radio, live, for ``window``."""
+        with ApiClient(self._admin) as api:
+            said = {"area_id": district.area_id, "title": RADIO_TITLE, "url": radio_url}
+            source = api.post("/api/v1/sources", said)["id"]
+        more = {
+            "priority": "RELAY",
+            "slot_s": int(window.total_seconds()),
+            "content": {"kind": "relay", "source": source},
+        }
+        return self._schedule(district, RADIO_TITLE, start, window, more)
+
+    def fleet(self) -> dict[str, Any]:
+        """The fleet in numbers, by area."""
+        with ApiClient(self._admin) as api:
+            return dict(api.get("/api/v1/fleet"))
+
+    def report(self, programme: OnAir) -> dict[str, Any] | None:
+        """What was heard of the first occurrence; None while nothing was reported."""
+        with ApiClient(self._admin) as api:
+            found = api.get("/api/v1/reports/occurrences", {"rule_id": programme.programme_id})["occurrences"]
+        return next((dict(one) for one in found), None)
+
+    def _schedule(
+        self, district: District, title: str, start: datetime, length: timedelta, more: dict[str, Any]
+    ) -> OnAir:
+        local = start.astimezone(ZoneInfo(TIMEZONE)).replace(tzinfo=None)
+        said = {
+            "area_id": district.area_id,
+            "title": title,
+            "dtstart": local.isoformat(timespec="seconds"),
+            "rrule": "FREQ=DAILY",
+            "targets": {"areas": [district.area_id]},
+            **more,
+        }
+        with ApiClient(self._admin) as api:
+            made = api.post("/api/v1/programmes", said)
+        return OnAir(made["id"], title, start, length)
+
+
+def _sign_in(url: str, name: str, password: str) -> Login:
+    with ApiClient(Login(url)) as api:
+        token = api.post("/api/v1/login", {"name": name, "password": password})["token"]
+    return Login(url, token)
+
+
+def _when(ask: Callable[[], Any], done: Callable[[Any], bool], what: str) -> Any:
+    deadline = time.monotonic() + _PROCESSING_S
+    while not done(answer := ask()):
+        if time.monotonic() > deadline:
+            raise ScenarioError(f"not within {_PROCESSING_S:.0f} s: {what}")
+        time.sleep(_POLL_S)
+    return answer
