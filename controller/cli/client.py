@@ -7,6 +7,7 @@ accepted only by the fingerprint that was given to ``login`` and saved with it.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.client
 import json
@@ -135,11 +136,25 @@ class ApiClient:
             if cursor is None:
                 return
 
-    def upload(self, path: str, file: IO[bytes], *, size: int, query: Mapping[str, object], media_type: str) -> Any:
-        """POST a file as a raw body, read as it is sent."""
+    def upload(
+        self,
+        path: str,
+        file: IO[bytes],
+        *,
+        size: int,
+        query: Mapping[str, object],
+        media_type: str,
+        method: str = "POST",
+    ) -> Any:
+        """Send a file as a raw body, read as it is sent."""
         headers = {"Content-Type": media_type, "Content-Length": str(size)}
         self._connection.timeout = UPLOAD_TIMEOUT
-        return self._send("POST", _target(self._base, path, query), file, headers)
+        return self._send(method, _target(self._base, path, query), file, headers)
+
+    def download(self, path: str) -> bytes:
+        """GET something that is not JSON."""
+        content: bytes = self._send("GET", _target(self._base, path, None), None, {"Accept": "*/*"}, raw=True)
+        return content
 
     def request(
         self,
@@ -160,7 +175,15 @@ class ApiClient:
         more = {"Content-Type": "application/json"} if content is not None else {}
         return self._send(method, _target(self._base, path, query), content, {**more, **(headers or {})})
 
-    def _send(self, method: str, target: str, body: bytes | IO[bytes] | None, headers: Mapping[str, str]) -> Any:
+    def _send(
+        self,
+        method: str,
+        target: str,
+        body: bytes | IO[bytes] | None,
+        headers: Mapping[str, str],
+        *,
+        raw: bool = False,
+    ) -> Any:
         own = {
             "Accept": "application/json",
             **({"Authorization": f"Bearer {self._login.token}"} if self._login.token else {}),
@@ -169,7 +192,8 @@ class ApiClient:
             if self._connection.sock is None:
                 self._connection.connect()
                 self._check_certificate()
-            self._connection.request(method, target, body=body, headers={**own, **headers})
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # refused before it was whole: hear why
+                self._connection.request(method, target, body=body, headers={**own, **headers})
             response = self._connection.getresponse()
             content = response.read()
         except (OSError, http.client.HTTPException) as error:
@@ -179,6 +203,8 @@ class ApiClient:
                 "Is it running (loa-controller serve)? Set LOA_URL, or run: loa-controller login --url URL NAME",
                 code="unreachable",
             ) from error
+        if raw and response.status < 400:  # noqa: PLR2004 - success ends there
+            return content
         return _read(response.status, response.getheader("Content-Type", ""), content)
 
     def _connect(self, scheme: str, host: str, port: int | None) -> http.client.HTTPConnection:

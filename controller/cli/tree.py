@@ -40,6 +40,7 @@ COMMANDS = {
     "play": "controller.cli.orders",
     "withdraw": "controller.cli.orders",
     "volume": "controller.cli.orders",
+    "report": "controller.cli.report",
     "backup": "controller.cli.backup",
     "restore": "controller.cli.backup",
     "doctor": "controller.cli.doctor",
