@@ -34,6 +34,7 @@ from controller.services.audit import AuditService
 from controller.services.clusters import ClusterService
 from controller.services.context import Clock, SystemClock
 from controller.services.health import Health
+from controller.services.passwords import Passwords
 from controller.services.sessions import Sessions
 from controller.supervisor import Supervisor
 
@@ -73,14 +74,16 @@ class Running:
 
 
 @asynccontextmanager
-async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[Running]:
-    """Open a controller; it serves while the block lasts.
+async def running(
+    config: Config, clock: Clock | None = None, passwords: Passwords | None = None
+) -> AsyncIterator[Running]:
+    """Open a controller; it serves while the block lasts. Tests give their own clock and cheaper password hashes.
 
     Raises:
         FoundationError, VaultError, StoreError, ListenError: it cannot start; the message says what to do.
     """
     async with AsyncExitStack() as stack:
-        base = await stack.enter_async_context(open_foundation(config, clock or SystemClock()))
+        base = await stack.enter_async_context(open_foundation(config, clock or SystemClock(), passwords))
         supervisor = Supervisor()
         stack.push_async_callback(supervisor.close)
         health, metrics = Health(supervisor.states), Metrics()

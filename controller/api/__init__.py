@@ -2,6 +2,18 @@
 
 from controller.api.problems import RequestError
 from controller.api.routing import Access, Call, Route, route
-from controller.api.schema import Empty, Page, PageQuery, Schema, paginate
+from controller.api.schema import Empty, Page, PageQuery, Patch, Schema, paginate
 
-__all__ = ["Access", "Call", "Empty", "Page", "PageQuery", "RequestError", "Route", "Schema", "paginate", "route"]
+__all__ = [
+    "Access",
+    "Call",
+    "Empty",
+    "Page",
+    "PageQuery",
+    "Patch",
+    "RequestError",
+    "Route",
+    "Schema",
+    "paginate",
+    "route",
+]

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from controller.api.routing import Call, Route, route
-from controller.api.schema import Empty, Id, Line, Page, PageQuery, Schema, paginate
+from controller.api.schema import Empty, Id, Line, Page, PageQuery, Patch, Schema, paginate
 from controller.services.areas import AreaPolicy, AreaService
 from controller.services.context import Permission
 from controller.services.directory import AreaEntry, Directory
@@ -45,7 +45,7 @@ class QuietShape(Schema):
 Quiet = QuietShape | Literal["none"]
 
 
-class AreaChange(Schema):
+class AreaChange(Patch):
     """What to change; what is not named stays, null means "as the parent"."""
 
     name: Line = Field("", description="Unique among the areas beside it")

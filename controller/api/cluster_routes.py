@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from controller.api.routing import Call, Route, route
-from controller.api.schema import Empty, Id, Line, OptionalLine, Page, PageQuery, Schema, paginate
+from controller.api.schema import Empty, Id, Line, OptionalLine, Page, PageQuery, Patch, Schema, paginate
 from controller.services.clusters import (
     AMPLIFIER_MAX_MS,
     DELAY_MAX_MS,
@@ -70,7 +70,7 @@ class AmplifierShape(Schema):
         return cls(port=amplifier.port, pin=amplifier.pin, lead_ms=lead, tail_ms=tail)
 
 
-class ClusterChange(Schema):
+class ClusterChange(Patch):
     """What to change; what is not named stays."""
 
     name: Line = ""

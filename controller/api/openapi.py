@@ -50,6 +50,8 @@ def openapi_document(routes: Sequence[Route]) -> dict[str, Any]:
         path = _PATH_PART.sub(r"{\1}", one.path)
         paths.setdefault(path, {})[one.method.lower()] = _operation(one, references)
     schemas = {**definitions.get("$defs", {}), "Problem": _PROBLEM}
+    for schema in schemas.values():
+        _drop_markers(schema)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Loa staff API", "version": __version__, "license": {"name": "MIT", "identifier": "MIT"}},
@@ -60,6 +62,13 @@ def openapi_document(routes: Sequence[Route]) -> dict[str, Any]:
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
+
+
+def _drop_markers(schema: dict[str, Any]) -> None:
+    """Take out the empty defaults that mark "not named": they would be refused if someone sent them."""
+    for field in schema.get("properties", {}).values():
+        if field.get("default") == "" and field.get("minLength", 0) > 0:
+            del field["default"]
 
 
 def _models(routes: Sequence[Route]) -> list[tuple[type[BaseModel], JsonSchemaMode]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Sequence
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -36,6 +36,17 @@ class Schema(BaseModel):
     """Base of every shape of the API."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, from_attributes=True)
+
+
+def _no_defaults(schema: dict[str, Any]) -> None:
+    for field in schema.get("properties", {}).values():
+        field.pop("default", None)
+
+
+class Patch(Schema):
+    """Base of what changes a thing: a field that is not named stays as it is, so the document shows no defaults."""
+
+    model_config = ConfigDict(json_schema_extra=_no_defaults)
 
 
 class Empty(Schema):

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from controller.api.routing import Call, Route, route
-from controller.api.schema import Empty, OptionalLine, Page, PageQuery, Schema, paginate
+from controller.api.schema import Empty, OptionalLine, Page, PageQuery, Patch, Schema, paginate
 from controller.api.session_routes import GrantView
 from controller.services.accounts import AccountService
 from controller.services.context import Permission, RoleGrant
@@ -31,7 +31,7 @@ class NewUser(Schema):
     grants: Grants = ()
 
 
-class UserChange(Schema):
+class UserChange(Patch):
     """What to change; what is not named stays."""
 
     grants: Grants | None = None

@@ -35,7 +35,7 @@ class Passwords:
         self._hasher = hasher or PasswordHasher()  # argon2-cffi's defaults are RFC 9106's for 64 MiB
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="argon2")
         self._waiting = 0
-        self._nobody = self._hasher.hash(secrets.token_hex())
+        self._nobody: str | None = None  # made when first needed: it takes as long as a sign-in
 
     async def hash(self, password: str) -> str:
         """The hash to store.
@@ -51,7 +51,7 @@ class Passwords:
         Raises:
             BusyError: too many are waiting.
         """
-        right = await self._run(lambda: self._verify(stored or self._nobody, password))
+        right = await self._run(lambda: self._verify(stored or self._nobody_hash(), password))
         return right and stored is not None
 
     def close(self) -> None:
@@ -63,6 +63,11 @@ class Passwords:
             return self._hasher.verify(stored, password)
         except (VerificationError, InvalidHashError):
             return False
+
+    def _nobody_hash(self) -> str:
+        if self._nobody is None:
+            self._nobody = self._hasher.hash(secrets.token_hex())
+        return self._nobody
 
     async def _run(self, work: Callable[[], Result]) -> Result:
         if self._waiting >= QUEUE:

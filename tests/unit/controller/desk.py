@@ -56,8 +56,12 @@ def _template() -> Path:
 
 async def fresh_database(folder: Path) -> Path:
     """A migrated, empty database file of a test's own."""
-    template = await asyncio.to_thread(_template)
-    return Path(shutil.copy(template, folder / "loa.db"))
+
+    def copy() -> Path:
+        folder.mkdir(exist_ok=True, mode=0o700)
+        return Path(shutil.copy(_template(), folder / "loa.db"))
+
+    return await asyncio.to_thread(copy)
 
 
 @dataclass(frozen=True, slots=True)

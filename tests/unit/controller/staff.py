@@ -1,0 +1,70 @@
+"""A real controller for tests: every part of it, on free ports of loopback, in a folder of its own."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from controller.app import Running, running
+from controller.config import load_config
+from controller.services.passwords import Passwords
+from tests.unit.controller.desk import CHEAP, fresh_database
+
+
+@dataclass(slots=True)
+class Staff:
+    """A client of a running controller."""
+
+    running: Running
+    http: aiohttp.ClientSession
+    token: str | None = None
+
+    async def call(
+        self, method: str, path: str, body: object = None, *, headers: dict[str, str] | None = None
+    ) -> tuple[int, Any]:
+        """One request; status and parsed JSON."""
+        own = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        async with self.http.request(
+            method, self.running.staff_url + path, json=body, headers={**own, **(headers or {})}
+        ) as response:
+            value = await response.json() if "json" in response.content_type else None
+            return response.status, value
+
+    async def login(self, name: str, password: str) -> Staff:
+        """The same controller with this user signed in."""
+        status, answer = await self.call("POST", "/api/v1/login", {"name": name, "password": password})
+        assert status == 200, answer
+        return Staff(self.running, self.http, answer["token"])
+
+    async def user(self, name: str, *grants: dict[str, Any]) -> Staff:
+        """A new user with these roles, signed in."""
+        status, made = await self.call("POST", "/api/v1/users", {"name": name, "grants": list(grants)})
+        assert status == 201, made
+        return await self.login(name, made["password"])
+
+    async def made(self, path: str, body: object) -> str:
+        """The id of something just made."""
+        status, answer = await self.call("POST", path, body)
+        assert status == 201, answer
+        return str(answer["id"])
+
+
+@asynccontextmanager
+async def open_staff(folder: Path, **flags: Any) -> AsyncIterator[Staff]:
+    """A running controller with its first administrator signed in."""
+    own = {"staff_listen": "127.0.0.1:0", "agent_listen": "127.0.0.1:0", "announce": False, **flags}
+    await fresh_database(folder)
+    config = load_config(folder, None, own, {})
+    tls = ssl.create_default_context()
+    async with running(config, passwords=Passwords(CHEAP)) as controller:
+        if config.staff_tls:
+            tls.load_verify_locations(config.tls_folder / "staff.crt")
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls)) as http:
+            assert controller.first_admin is not None
+            yield await Staff(controller, http).login(*controller.first_admin)
