@@ -28,6 +28,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from audio.children import end
 from audio.errors import IngestError
 from audio.ingest.report import Ingested, IngestLimits, MediaReport, RefusedError
 from audio.targets import TARGET_LUFS
@@ -38,7 +39,6 @@ ProgressListener = Callable[[float], None]
 
 _LINE_BYTES = 65_536
 _STDERR_BYTES = 4_096
-_DEATH_S = 10.0
 _TIMEOUT_REASON = "it takes too long to decode: save it as plain MP3 or WAV"
 _CRASH_REASON = "it brings the decoder down: save it again with another program as MP3 or WAV"
 
@@ -135,7 +135,7 @@ class Ingestor:
         except TimeoutError:
             late = True
         finally:
-            await _end(worker)
+            await end(worker)
         if answer is not None:
             return answer
         late = late or worker.returncode == -signal.SIGXCPU
@@ -195,19 +195,6 @@ def _refuse_early(named: str, max_bytes: int) -> MediaReport | None:  # noqa: PL
 
 def _absolute(path: Path | str) -> str:
     return str(Path(path).absolute())
-
-
-async def _end(worker: asyncio.subprocess.Process) -> None:
-    """No process of the worker's session outlives this."""
-    if worker.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(worker.pid, signal.SIGKILL)
-        # SIGKILL cannot be refused; the bound is for a disk that hangs in the kernel.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_DEATH_S):
-                await asyncio.shield(worker.wait())
-    # The pipe's transport would otherwise be closed by the garbage collector, with a warning.
-    worker._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 - asyncio offers no other way
 
 
 def _settle(part: Path, path: Path) -> int:

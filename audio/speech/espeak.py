@@ -12,15 +12,14 @@ Not here: loudness (speech goes through :mod:`audio.ingest` like every recording
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
-import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from audio.children import end
 from audio.errors import SpeechError
 from schedules.instants import Frames
 
@@ -33,7 +32,6 @@ WORDS_A_MINUTE = 145
 #: eSpeak's voice for each language we can speak (ISO 639 codes).
 VOICES: Mapping[str, str] = {"vi": "vi", "en": "en"}
 
-_DEATH_S = 10.0
 _LINE_BYTES = 65_536
 
 
@@ -129,20 +127,8 @@ class EspeakEngine:
         except TimeoutError as error:
             raise SpeechError("speaking this text takes too long: cut it", code="timeout") from error
         finally:
-            await _end(child)
+            await end(child)
         if not said:
             raise SpeechError("the speech engine broke down: change the text a little and try again")
         answer: dict[str, Any] = json.loads(said)
         return answer
-
-
-async def _end(child: asyncio.subprocess.Process) -> None:
-    if child.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        # SIGKILL cannot be refused; the bound is for a kernel that hangs.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_DEATH_S):
-                await asyncio.shield(child.wait())
-    # The pipes' transport would otherwise be closed by the garbage collector, with a warning.
-    child._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 - asyncio offers no other way

@@ -13,21 +13,19 @@ Not here: fetching (controller), pacing and time stamps (controller), the encodi
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
-import signal
 import sys
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from audio.children import end
 from audio.errors import StreamError
 from audio.stream.framing import ERROR, FINISHED, HEAD, INDEX, INFO, MAX_BODY, PACKET
 
 _PIPE_BYTES = 32_768
-_DEATH_S = 10.0
 _ENVIRONMENT = {"LANG": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 
 
@@ -130,18 +128,8 @@ class StreamEncoder:
     async def close(self) -> None:
         """End the child. Safe to repeat."""
         self._closed = True
-        child = self._child
-        if child is None:
-            return
-        if child.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-            # SIGKILL cannot be refused; the bound is for a kernel that hangs.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_DEATH_S):
-                    await asyncio.shield(child.wait())
-        # The pipes' transport would otherwise be closed by the garbage collector, with a warning.
-        child._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 - asyncio offers no other way
+        if self._child is not None:
+            await end(self._child)
 
     def _stdin(self) -> asyncio.StreamWriter:
         if self._closed or self._child is None or self._child.stdin is None or self._child.stdin.is_closing():

@@ -15,11 +15,11 @@ Rows = NDArray[np.float32]
 
 def tone(seconds: float, frequency: float = 440.0, level: float = 0.25, rate: int = 48_000) -> Samples:
     t = np.arange(round(seconds * rate)) / rate
-    return (level * np.sin(2 * np.pi * frequency * t)).astype(np.float32)
+    return np.asarray(level * np.sin(2 * np.pi * frequency * t), np.float32)
 
 
 def noise(seconds: float, level: float = 0.1, rate: int = 48_000, seed: int = 1) -> Samples:
-    return np.random.default_rng(seed).normal(0.0, level, round(seconds * rate)).astype(np.float32)
+    return np.asarray(np.random.default_rng(seed).normal(0.0, level, round(seconds * rate)), np.float32)
 
 
 def babble(seconds: float, level: float = 0.2, rate: int = 48_000, seed: int = 2) -> Samples:
@@ -27,7 +27,7 @@ def babble(seconds: float, level: float = 0.2, rate: int = 48_000, seed: int = 2
     sound = noise(seconds, 1.0, rate, seed)
     t = np.arange(len(sound)) / rate
     envelope = np.exp(-6.0 * (t % 0.25)) * ((t % 2.0) < 1.4)
-    return (level * sound * envelope).astype(np.float32)
+    return np.asarray(level * sound * envelope, np.float32)
 
 
 def wav(path: Path, *channels: Samples, rate: int = 48_000) -> Path:

@@ -202,6 +202,7 @@ def _workers() -> set[int]:
     return found
 
 
+@pytest.mark.slow
 async def test_memory_stays_flat_for_a_long_recording(tmp_path: Path) -> None:
     """Eight minutes would be 92 MB as floats; the worker may add 40."""
     path = wav(tmp_path / "long.wav", np.tile(tone(1.0, rate=8_000), 480), rate=8_000)
@@ -230,6 +231,7 @@ _WHY = {
 _NOT_SILENT = {"audio/bad/scipy_test-1234Hz-le-1ch-10S-20bit-extra.wav"}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not _corpus(), reason="the corpus of real files is not here")
 async def test_every_file_of_the_corpus_gets_its_verdict() -> None:
     ingestor = Ingestor()
