@@ -158,8 +158,8 @@ class Conductor:
 
     @property
     def idle(self) -> bool:
-        """Nothing sounds and nothing is armed."""
-        return not self._show.stage.acts
+        """Nothing sounds and nothing is armed, for the player and for the arbiter alike."""
+        return self._decision.sounding is None and not self._show.stage.acts
 
     # -- the step -----------------------------------------------------------------------------------------
 

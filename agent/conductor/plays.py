@@ -97,9 +97,9 @@ class PlayBook:
         """Take an event of the arbiter. ``sounding``: the player still holds a cue of it."""
         if not event.occurrence_id:
             return
-        play = self._open.get(event.occurrence_id)
-        if play is None:
-            play = self._open[event.occurrence_id] = _opened(event)
+        # The player may have spoken of it before the arbiter did.
+        play = self._open.setdefault(event.occurrence_id, OpenPlay(event.occurrence_id))
+        _describe(play, event)
         self._changed.add(event.occurrence_id)
         if event.outcome is None:
             return
@@ -113,16 +113,12 @@ class PlayBook:
 
     def refuse(self, occurrence_id: str, code: str) -> None:
         """This agent does not let it start."""
-        play = self._open.get(occurrence_id)
-        if play is not None:
-            play.refused = code
-            self._changed.add(occurrence_id)
+        self._open.setdefault(occurrence_id, OpenPlay(occurrence_id)).refused = code
+        self._changed.add(occurrence_id)
 
     def started(self, occurrence_id: str, at: datetime, error_us: int | None) -> None:
         """The first sample of a cue was heard."""
-        play = self._open.get(occurrence_id)
-        if play is None:
-            play = self._open[occurrence_id] = OpenPlay(occurrence_id)
+        play = self._open.setdefault(occurrence_id, OpenPlay(occurrence_id))
         if play.started_us is None:
             play.started_us, play.start_error_us = to_unix_us(at), error_us
         self._changed.add(occurrence_id)
@@ -164,16 +160,13 @@ class PlayBook:
         self._records.append(record_of(play).model_dump_json(exclude_none=True))
 
 
-def _opened(event: Event) -> OpenPlay:
-    return OpenPlay(
-        occurrence_id=event.occurrence_id,
-        rule_id=event.rule_id,
-        recurrence_us=None if event.recurrence is None else to_unix_us(event.recurrence),
-        title=event.title,
-        priority=0 if event.priority is None else int(event.priority),
-        planned_us=None if event.planned_start is None else to_unix_us(event.planned_start),
-        stream=event.stream_id,
-    )
+def _describe(play: OpenPlay, event: Event) -> None:
+    """What the arbiter says of an occurrence with every event."""
+    play.rule_id, play.title = event.rule_id, event.title
+    play.recurrence_us = None if event.recurrence is None else to_unix_us(event.recurrence)
+    play.priority = 0 if event.priority is None else int(event.priority)
+    play.planned_us = None if event.planned_start is None else to_unix_us(event.planned_start)
+    play.stream = event.stream_id if event.stream_id is not None else play.stream
 
 
 def record_of(play: OpenPlay) -> PlayRecord:
