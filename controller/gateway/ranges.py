@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from controller.gateway.errors import RangeError
 
-_ONE_RANGE = re.compile(r"bytes=(\d{0,15})-(\d{0,15})")
+_ONE_RANGE = re.compile(r"bytes=([0-9]{0,15})-([0-9]{0,15})")
 
 
 @dataclass(frozen=True, slots=True)

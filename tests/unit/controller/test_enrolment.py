@@ -14,8 +14,8 @@ import pytest
 from sqlmodel import select
 
 from controller.gateway import GatewayLimits
-from controller.services.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 from controller.services.enrolment import PENDING_MAX
+from controller.services.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 from controller.store import tables
 from protocol.enrolment import AgentCode, AgentToken
 from protocol.handshake import Peer
