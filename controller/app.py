@@ -1,7 +1,7 @@
 """The composition root of ``loa-controller serve``: the one place where everything meets.
 
-Read it from :func:`running`: foundation, use-cases, gateway, staff listener, in that order; closed in reverse. Nothing
-else in the package makes its own collaborators.
+Read it from :func:`running`: foundation, desk, air, boxes (the agents' listener), staff listener, in that order;
+closed in reverse. Nothing else in the package makes its own collaborators.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from controller.api.server import StaffListener, staff_application
 from controller.api.service_routes import ServiceRoutes
 from controller.api.session_routes import SessionRoutes
 from controller.api.user_routes import UserRoutes
+from controller.boxes import Boxes, open_boxes
 from controller.config import Config
 from controller.foundation import Foundation, open_foundation
 from controller.keys.certificates import CertificatePair, ensure_certificate
@@ -50,6 +51,7 @@ class Running:
 
     foundation: Foundation
     air: Air
+    boxes: Boxes
     supervisor: Supervisor
     health: Health
     staff_url: str
@@ -93,9 +95,10 @@ async def running(
         health.add("orders-journal", lambda: base.journal.fault)
 
         air = await stack.enter_async_context(open_air(base))
+        boxes = await stack.enter_async_context(open_boxes(base, air, supervisor, health, metrics))
         air.start(supervisor, health)
 
-        routes: list[Route] = [*desk.routes(base), *air.routes(base)]
+        routes: list[Route] = [*desk.routes(base), *air.routes(base), *boxes.routes()]
         routes += ServiceRoutes(health, metrics, lambda: openapi_document(routes)).table()
 
         tls, fingerprint = _staff_tls(config, base.clock)
@@ -105,8 +108,8 @@ async def running(
         stack.push_async_callback(listener.close)
         health.ready = True
         url = f"{'https' if tls else 'http'}://{_shown(config.staff_address[0])}:{listener.port}"
-        _log.info("controller is up", staff=url, root=base.vault.root_fingerprint[:16])
-        yield Running(base, air, supervisor, health, url, fingerprint, first_admin)
+        _log.info("controller is up", staff=url, agents=boxes.port, root=base.vault.root_fingerprint[:16])
+        yield Running(base, air, boxes, supervisor, health, url, fingerprint, first_admin)
         health.ready = False
 
 
