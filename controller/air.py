@@ -26,10 +26,12 @@ from controller.feeds import AddressPolicy
 from controller.foundation import Foundation
 from controller.services.arming import Arming
 from controller.services.briefing import DeskBriefer
+from controller.services.carrier import EncoderFactory
 from controller.services.catalogue import Catalogue
 from controller.services.chimes import ensure_chimes
 from controller.services.dispatch import Courier
 from controller.services.health import Health
+from controller.services.intake import Ingests
 from controller.services.issuing import Issuer
 from controller.services.ledger import Ledger
 from controller.services.media_store import MediaStore
@@ -156,8 +158,12 @@ class Air:
 
 
 @asynccontextmanager
-async def open_air(base: Foundation) -> AsyncIterator[Air]:
+async def open_air(
+    base: Foundation, *, ingestor: Ingests | None = None, encoder: EncoderFactory = StreamEncoder
+) -> AsyncIterator[Air]:
     """Build the desk on an open foundation; its tasks begin with :meth:`Air.start`.
+
+    Tests give an ``ingestor`` and an ``encoder`` that start no process.
 
     Raises:
         StoreError: the database cannot be read.
@@ -180,7 +186,7 @@ async def open_air(base: Foundation) -> AsyncIterator[Air]:
         directory=directory,
         catalogue=catalogue,
         store=store,
-        ingestor=Ingestor(IngestLimits(max_bytes=store.upload_max), store.uploads),
+        ingestor=ingestor or Ingestor(IngestLimits(max_bytes=store.upload_max), store.uploads),
         speech=EspeakEngine(),
         clock=clock,
         keep_originals=config.keep_originals,
@@ -219,7 +225,7 @@ async def open_air(base: Foundation) -> AsyncIterator[Air]:
         clock=clock,
         db=base.db,
         policy=policy,
-        encoder=StreamEncoder,
+        encoder=encoder,
     )
     arming = Arming(clock, (planner, relays))
     air = Air(
@@ -244,7 +250,7 @@ async def open_air(base: Foundation) -> AsyncIterator[Air]:
     orders.stop_listeners.append(lambda *_: arming.poke())
     directory.subscribe(lambda change: arming.poke() if change.kind == "agent" else None)
     await issuer.load()
-    courier.restore()
+    await ledger.restore()
     await recordings.resume()
     await planner.compile()
     yield air

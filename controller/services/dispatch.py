@@ -113,14 +113,20 @@ class Courier:
         self.on_delivery: DeliveryListener | None = None
         self.on_journalled: Callable[[], None] | None = None
 
-    def restore(self) -> int:
-        """Take up again the unexpired orders of the journal (at start); returns how many."""
+    def restore(self) -> tuple[tuple[int, int], ...]:
+        """Take up again the unexpired orders of the journal (at start); returns their numbers."""
         now = self._clock.now()
         for entry in self._journal.entries_after(0):
             command = _command_of(entry)
             if command is not None and command.expires > now:
-                self._follow(command)
-        return len(self._sent)
+                self._remember(self._follow(command))
+        return tuple(self._sent)
+
+    def recall(self, number: tuple[int, int], answers: Mapping[str, tuple[str, str]]) -> None:
+        """What agents answered to a restored order before the restart: it is not told to them again."""
+        sent = self._sent.get(number)
+        if sent is not None:
+            sent.states.update({agent: said for agent, said in answers.items() if agent in sent.states})
 
     async def give(
         self,
@@ -162,9 +168,7 @@ class Courier:
             parts.append(await self._send(_numbered(draft, entry)))
         first = parts[0].command
         dispatched = Dispatched(first.nonce, kind_of(order), issued, first.expires, tuple(parts), durable)
-        self._orders[dispatched.name] = dispatched
-        while len(self._orders) > KEPT:
-            self._orders.popitem(last=False)
+        self._keep(dispatched)
         if not durable:
             _log.error("order_not_durable", order=dispatched.name, why=self._journal.fault)
         if self.on_journalled is not None:
@@ -209,6 +213,18 @@ class Courier:
                     return None
                 found |= sent.clusters
         return frozenset(found)
+
+    def _remember(self, sent: Sent) -> None:
+        """A restored command, as an order of its own."""
+        command = sent.command
+        self._keep(
+            Dispatched(command.nonce, kind_of(command.order), command.issued, command.expires, (sent,), durable=True)
+        )
+
+    def _keep(self, dispatched: Dispatched) -> None:
+        self._orders[dispatched.name] = dispatched
+        while len(self._orders) > KEPT:
+            self._orders.popitem(last=False)
 
     async def _send(self, command: Command) -> Sent:
         sent = self._follow(command)

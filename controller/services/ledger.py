@@ -59,6 +59,7 @@ class Ledger:
     def __init__(self, db: Database, journal: CommandJournal, courier: Courier, clock: Clock) -> None:
         self._db = db
         self._journal = journal
+        self._courier = courier
         self._clock = clock
         self._drained: int | None = None
         self._answers: OrderedDict[tuple[int, int, str], _Answer] = OrderedDict()
@@ -82,6 +83,14 @@ class Ledger:
             self._answers.popitem(last=False)
             self.dropped += 1
         self._wanted.set()
+
+    async def restore(self) -> None:
+        """Give the courier back its unexpired orders with what agents answered to them (at start)."""
+        for number in self._courier.restore():
+            query = select(tables.Delivery).where(*_of_order(*number), col(tables.Delivery.state) != "queued")
+            async with self._db.read() as session:
+                rows = (await session.exec(query)).all()
+            self._courier.recall(number, {row.agent_id: (row.state, row.code) for row in rows if row.state != "sent"})
 
     def poke(self) -> None:
         """Something was journalled by another than the courier."""
