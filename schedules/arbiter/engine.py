@@ -46,12 +46,17 @@ def advance(
 
 def _advance(state: State, situation: Situation, now: datetime) -> tuple[State, Decision]:
     if now < situation.ready_from:
-        return state, Decision(None, None, amplifier=False, until=situation.ready_from)
-    state = rebased(state, situation, now)
-    run = Run(state, situation)
-    run.begin()
+        first = _begun(state, situation, situation.ready_from)
+        return state, Decision(None, first.sounding or _upcoming(first, None), amplifier=False, until=first.now)
+    run = _begun(state, situation, now)
     run.to(max(now, run.now))
     return run.freeze(), _decision(run, situation)
+
+
+def _begun(state: State, situation: Situation, now: datetime) -> Run:
+    run = Run(rebased(state, situation, now), situation)
+    run.begin()
+    return run
 
 
 def _decision(run: Run, situation: Situation) -> Decision:
@@ -101,8 +106,7 @@ def timeline(situation: Situation, start: datetime, end: datetime, *, state: Sta
     """
     if state is None:
         situation = situation.updated(ready_from=min(situation.ready_from, start - WARM_UP))
-    run = Run(rebased(state or State.initial(), situation, start), situation)
-    run.begin()
+    run = _begun(state or State.initial(), situation, start)
     spans: list[Span] = []
     while run.now < end:
         begin, current = run.now, run.sounding
