@@ -1,0 +1,194 @@
+"""Recordings: processed once acknowledged, approved by their bytes, void when replaced."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from controller.services.chimes import ensure_chimes
+from controller.services.context import Actor, Role, RoleGrant
+from controller.services.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
+from controller.services.intake import WAITING, Job
+from controller.services.media_store import DiskFullError, MediaStore, UploadTooLargeError
+from controller.services.recordings import NewRecording, Upload
+from tests.unit.controller.air_kit import ADMIN, open_stage, until
+
+
+async def chunks(*parts: bytes) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
+
+
+async def test_an_upload_becomes_a_recording_under_its_hash(tmp_path: Path) -> None:
+    async with open_stage(tmp_path) as stage:
+        area = await stage.area()
+        entry = await stage.recording(area, b"hello", approved=False)
+        assert (entry.state, entry.frames, entry.original_name) == ("ready", 5 * 48_000, "voice.mp3")
+        assert entry.sha256 is not None
+        path = await stage.air.recordings.sound(ADMIN, entry.id)
+        assert path == tmp_path / "media" / entry.sha256[:2] / entry.sha256
+        assert path.read_bytes() == b"hello"
+        assert entry.approval is None
+        assert list((tmp_path / "uploads").glob("rc_*")) == []
+
+
+async def test_what_is_no_sound_is_refused_with_its_reason(tmp_path: Path) -> None:
+    async with open_stage(tmp_path) as stage:
+        entry = await stage.recording(await stage.area(), b"BAD file", approved=False)
+        assert entry.state == "refused"
+        assert entry.report["code"] == "not_audio"
+        with pytest.raises(ConflictError) as caught:
+            await stage.air.recordings.decide(ADMIN, entry.id, "0" * 64, approved=True)
+        assert caught.value.code == "recording_not_ready"
+
+
+async def test_an_approval_is_bound_to_the_bytes_that_were_heard(tmp_path: Path) -> None:
+    async with open_stage(tmp_path) as stage:
+        entry = await stage.recording(await stage.area(), b"first")
+        assert entry.approval is not None
+        assert entry.sha256 is not None
+        await stage.air.recordings.replace(ADMIN, entry.id, Upload(chunks(b"second")), "again.mp3")
+        replaced = await stage.settled(entry.id)
+        assert replaced.sha256 != entry.sha256
+        assert replaced.approval is None
+        with pytest.raises(ConflictError) as caught:
+            await stage.air.recordings.decide(ADMIN, entry.id, entry.sha256, approved=True)
+        assert caught.value.code == "changed_since"
+
+
+async def test_a_rejection_needs_a_reason_and_takes_the_approval_back(tmp_path: Path) -> None:
+    async with open_stage(tmp_path) as stage:
+        entry = await stage.recording(await stage.area())
+        assert entry.sha256 is not None
+        with pytest.raises(InvalidError) as caught:
+            await stage.air.recordings.decide(ADMIN, entry.id, entry.sha256, approved=False)
+        assert caught.value.code == "no_reason"
+        await stage.air.recordings.decide(ADMIN, entry.id, entry.sha256, approved=False, reason="wrong date")
+        assert stage.air.catalogue.recordings[entry.id].approval is None
+
+
+async def test_another_language_voids_the_approval_and_another_title_does_not(tmp_path: Path) -> None:
+    async with open_stage(tmp_path) as stage:
+        entry = await stage.recording(await stage.area())
+        assert (await stage.air.recordings.change(ADMIN, entry.id, title="Tin tối")).approval is not None
+        assert (await stage.air.recordings.change(ADMIN, entry.id, language="bru")).approval is None
+
+
+async def test_rights_are_those_over_the_area(tmp_path: Path) -> None:
+    async with open_stage(tmp_path) as stage:
+        here, there = await stage.area("here"), await stage.area("there")
+        entry = await stage.recording(here, approved=False)
+        assert entry.sha256 is not None
+        editor = Actor("us_e", "e", (RoleGrant(Role.EDITOR, here),))
+        elsewhere = Actor("us_a", "a", (RoleGrant(Role.APPROVER, there),))
+        approver = Actor("us_b", "b", (RoleGrant(Role.APPROVER, here),))
+        for actor in (editor, elsewhere):
+            with pytest.raises(ForbiddenError):
+                await stage.air.recordings.decide(actor, entry.id, entry.sha256, approved=True)
+        with pytest.raises(ForbiddenError):
+            await stage.air.recordings.create(editor, NewRecording(there, "x"), Upload(chunks(b"x")))
+        approved = await stage.air.recordings.decide(approver, entry.id, entry.sha256, approved=True)
+        assert approved.approval is not None
+        assert approved.approval.by == "b"
+        assert stage.air.recordings.readable(elsewhere) == []
+        with pytest.raises(NotFoundError):
+            stage.air.recordings.get(ADMIN, "rc_nothing")
+
+
+async def test_what_was_acknowledged_is_finished_after_a_restart(tmp_path: Path) -> None:
+    async with open_stage(tmp_path) as stage:
+        area = await stage.area()
+        stage.ingestor.gate.clear()
+        kept = await stage.air.recordings.create(ADMIN, NewRecording(area, "kept"), Upload(chunks(b"kept")))
+        lost = await stage.air.recordings.create(ADMIN, NewRecording(area, "lost"), Upload(chunks(b"lost")))
+        progress = stage.air.recordings.progress(lost.id)
+        assert progress is not None
+        assert progress.stage == "waiting"
+    (tmp_path / "uploads" / lost.id).unlink()
+    (tmp_path / "uploads" / "stray.part").write_bytes(b"half")
+    async with open_stage(tmp_path) as stage:
+        assert (await stage.settled(kept.id)).state == "ready"
+        assert (await stage.settled(lost.id)).report["code"] == "interrupted"
+        assert not (tmp_path / "uploads" / "stray.part").exists()
+
+
+async def test_too_large_too_full_too_many_and_empty(tmp_path: Path) -> None:
+    store = MediaStore(tmp_path, reserve=0, upload_max=10)
+    store.open()
+    for announced, body in ((11, b""), (None, b"x" * 11), (3, b"x" * 11)):
+        with pytest.raises(UploadTooLargeError):
+            await store.receive("up", chunks(body), announced)
+        assert not (tmp_path / "uploads" / "up").exists()
+    with pytest.raises(InvalidError) as caught:
+        await store.receive("up", chunks(), None)
+    assert caught.value.code == "empty_upload"
+    full = MediaStore(tmp_path, reserve=1 << 60)
+    with pytest.raises(DiskFullError):
+        await full.receive("up", chunks(b"x"), 1)
+    async with open_stage(tmp_path / "data") as stage:
+        area = await stage.area()
+        stage.ingestor.gate.clear()
+        for number in range(WAITING + 1):
+            stage.air.recordings.intake.put(Job(f"rc_{number}", "none"))
+        with pytest.raises(Exception, match="waiting") as busy:
+            await stage.air.recordings.create(ADMIN, NewRecording(area, "x"), Upload(chunks(b"x")))
+        assert getattr(busy.value, "code", "") == "too_many_uploads"
+
+
+async def test_a_recording_in_use_is_not_archived(tmp_path: Path) -> None:
+    async with open_stage(tmp_path) as stage:
+        area = await stage.area()
+        await stage.cluster(area, "A")
+        entry = await stage.recording(area)
+        programme, _ = await stage.air.programmes.create(ADMIN, stage.bulletin(area, entry.id))
+        with pytest.raises(ConflictError) as caught:
+            await stage.air.recordings.archive(ADMIN, entry.id)
+        assert caught.value.code == "recording_in_use"
+        await stage.air.programmes.withdraw(ADMIN, programme.id)
+        await stage.air.recordings.archive(ADMIN, entry.id)
+        assert stage.air.recordings.readable(ADMIN) == []
+
+
+async def test_text_is_spoken_by_the_engine_that_is_always_there(tmp_path: Path) -> None:
+    async with open_stage(tmp_path) as stage:
+        area = await stage.area()
+        new = NewRecording(area, "Thông báo", "vi")
+        entry = await stage.air.recordings.create_spoken(ADMIN, new, "Mời bà con nghe thông báo")
+        entry = await stage.settled(entry.id)
+        assert entry.state == "ready", entry.report
+        assert (await stage.air.recordings.sound(ADMIN, entry.id)).read_bytes()[:4] == b"RIFF"  # what was handed on
+        for text, language, code in (
+            ("", "vi", "no_text"),
+            ("x" * 60_000, "vi", "text_too_long"),
+            ("x", "bru", "no_voice"),
+        ):
+            with pytest.raises(InvalidError) as caught:
+                await stage.air.recordings.create_spoken(ADMIN, NewRecording(area, "t", language), text)
+            assert caught.value.code == code
+
+
+async def test_chimes_are_made_once_and_found_again(tmp_path: Path) -> None:
+    store = MediaStore(tmp_path, reserve=0)
+    store.open()
+    made = await ensure_chimes(store)
+    assert made == await ensure_chimes(store)
+    assert made["opening"] != made["closing"]
+    path = store.media_path(made["opening"].sha256)
+    assert path is not None
+    assert path.read_bytes().startswith(b"OggS")
+    path.unlink()
+    assert await ensure_chimes(store) == made
+    assert path.exists()
+
+
+async def test_a_busy_database_delays_a_verdict_and_loses_none(tmp_path: Path) -> None:
+    async with open_stage(tmp_path) as stage:
+        area = await stage.area()
+        stage.ingestor.gate.clear()
+        entry = await stage.air.recordings.create(ADMIN, NewRecording(area, "x"), Upload(chunks(b"x")))
+        async with stage.base.db._writing:  # another change that takes long
+            stage.ingestor.gate.set()
+            await until(lambda: stage.air.recordings.progress(entry.id) is not None)
+        assert (await stage.settled(entry.id)).state == "ready"
