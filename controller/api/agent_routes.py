@@ -206,8 +206,10 @@ class EventsView(Schema):
 class AgentRoutes:
     """Operations on boxes."""
 
-    def __init__(self, enrolment: EnrolmentService, views: FleetViews) -> None:
+    def __init__(self, enrolment: EnrolmentService, views: FleetViews, agents_url: str | None = None) -> None:
+        """Prepare; ``agents_url`` is where agents find us from outside, for provisioning files that name no other."""
         self._enrolment = enrolment
+        self._agents_url = agents_url
         self._views = views
 
     def table(self) -> tuple[Route, ...]:
@@ -261,7 +263,10 @@ class AgentRoutes:
         """Make one-time tokens."""
         asked = call.body
         made, expires = await self._enrolment.provision(
-            call.actor, asked.clusters, controller=asked.controller, life=timedelta(seconds=asked.life_s)
+            call.actor,
+            asked.clusters,
+            controller=asked.controller or self._agents_url,
+            life=timedelta(seconds=asked.life_s),
         )
         return ProvisioningView(provisioning=json.loads(made.to_bytes()), expires=expires)
 

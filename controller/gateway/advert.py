@@ -69,6 +69,11 @@ class Advertisement:
         )
 
 
+def own_addresses() -> frozenset[str]:
+    """Every IPv4 address of this machine, loopback included."""
+    return frozenset(str(ip.ip) for adapter in ifaddr.get_adapters() for ip in adapter.ips if ip.is_IPv4)
+
+
 def real_addresses() -> tuple[str, ...]:
     """IPv4 addresses of this machine's real interfaces, in order."""
     found = []
@@ -117,8 +122,11 @@ class Advertiser:
         if self._zeroconf is not None and interfaces == self._on:
             return
         await self._leave()
-        if not interfaces:
-            self._say("mdns_no_interface: this machine has no network address yet")
+        here = own_addresses()
+        if not interfaces or not here.issuperset(interfaces):
+            missing = [address for address in interfaces if address not in here]
+            why = f"{', '.join(missing)} is not an address of this machine" if missing else "no network address yet"
+            self._say(f"mdns_no_interface: {why}")
             return
         try:
             async with asyncio.timeout(_REGISTER_S):

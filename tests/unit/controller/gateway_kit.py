@@ -5,21 +5,24 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
+import sqlite3
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import aiohttp
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy import create_engine
 
 from controller.gateway import Gateway, GatewayConfig, GatewayLimits, VaultIdentity
 from controller.keys import KeyVault
 from controller.keys.certificates import CertificatePair, ensure_certificate
 from controller.services.context import Actor, Role, RoleGrant, SystemClock
+from controller.services.context import Clock as ClockPort
 from controller.services.directory import Directory
 from controller.services.enrolment import EnrolmentService
 from controller.services.entries import AgentEntry, AreaEntry, ClusterEntry
@@ -309,17 +312,27 @@ async def eventually(condition: Callable[[], bool], *, within: float = 5.0) -> N
             await asyncio.sleep(0.002)
 
 
-async def make_database(folder: Path, clock: SystemClock, **more: Any) -> Database:
-    """A database with all tables (migrations have tests of their own)."""
-    url = sqlite_url(str(folder / "loa.db"))
-    engine = create_async_engine(url)
-    async with engine.begin() as connection:
-        await connection.run_sync(tables.Table.metadata.create_all)
-    await engine.dispose()
-    return Database(url, now=clock.now, **more)
+@cache
+def empty_database() -> bytes:
+    """A SQLite file with all tables, made once (migrations have tests of their own)."""
+    engine = create_engine("sqlite://")
+    with engine.begin() as connection:
+        tables.Table.metadata.create_all(connection)
+        held = connection.connection.driver_connection
+        assert isinstance(held, sqlite3.Connection)
+        content = held.serialize()
+    engine.dispose()
+    return content
 
 
-async def furnish(db: Database, directory: Directory, clock: SystemClock) -> None:
+async def make_database(folder: Path, clock: ClockPort, **more: Any) -> Database:
+    """A database with all tables."""
+    file = folder / "loa.db"
+    file.write_bytes(empty_database())
+    return Database(sqlite_url(str(file)), now=clock.now, **more)
+
+
+async def furnish(db: Database, directory: Directory, clock: ClockPort) -> None:
     """Two communes, a cluster in each."""
     async with db.telemetry() as session:
         for letter in "ab":

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from controller.gateway import GatewayLimits, ListenError
@@ -25,10 +25,21 @@ UPGRADE = (
 MASK = b"\x00\x00\x00\x00"
 
 
+@pytest.fixture(autouse=True)
+def _short_goodbyes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These clients never answer a close; do not wait for it as long as in the field."""
+    monkeypatch.setattr("controller.gateway.dialogue._CLOSE_S", 0.05)
+
+
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     async with world_in(tmp_path) as one:
         yield one
+
+
+def resident() -> int:
+    """Bytes of this process in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 class Raw:
@@ -79,13 +90,12 @@ async def alive(world: World) -> None:
 
 async def test_a_frame_of_one_gibibyte_costs_nothing(world: World) -> None:
     gc.collect()
-    process = psutil.Process(os.getpid())
-    before = process.memory_info().rss
+    before = resident()
     for _ in range(20):
         raw, _ = await Raw.upgrade(world)
         raw.send(struct.pack("!BBQ", 0x81, 0x80 | 127, 1 << 30) + MASK + b"x" * 1000)
         assert await raw.close_code() == 1009
-    assert process.memory_info().rss - before < 8 * 1024 * 1024
+    assert resident() - before < 8 * 1024 * 1024
     await alive(world)
 
 
@@ -165,8 +175,7 @@ async def test_other_requests_are_refused(world: World, method: str, path: str, 
 
 async def test_a_ping_flood_does_not_grow(world: World) -> None:
     raw, _ = await Raw.upgrade(world)
-    process = psutil.Process(os.getpid())
-    before = process.memory_info().rss
+    before = resident()
     try:
         for _ in range(40):
             raw.send(frame(0x89, b"x" * 100) * 1000)
@@ -174,7 +183,7 @@ async def test_a_ping_flood_does_not_grow(world: World) -> None:
                 await raw.writer.drain()
     except (TimeoutError, ConnectionError):
         pass  # it stopped reading, which is right: nobody takes the answers
-    assert process.memory_info().rss - before < 16 * 1024 * 1024
+    assert resident() - before < 16 * 1024 * 1024
     await alive(world)
     raw.writer.close()
 
@@ -204,10 +213,8 @@ async def test_one_connection_too_many_is_dropped(tmp_path: Path) -> None:
         held = [await asyncio.open_connection("127.0.0.1", world.gateway.port) for _ in range(2)]
         await eventually(lambda: world.gateway.door.census.total == 2)
         reader, writer = await asyncio.open_connection("127.0.0.1", world.gateway.port)
-        try:
+        with contextlib.suppress(ConnectionError):  # a reset says the same
             assert await asyncio.wait_for(reader.read(), 5) == b""
-        except ConnectionError:
-            pass  # a reset says the same
         assert world.gateway.door.census.refused == 1
         for _, one in [*held, (reader, writer)]:
             one.close()
@@ -216,7 +223,7 @@ async def test_one_connection_too_many_is_dropped(tmp_path: Path) -> None:
 async def test_plain_is_for_loopback_only() -> None:
     door = Door((), limits=GatewayLimits(), now_us=lambda: 0, tls=None)
     with pytest.raises(ListenError):
-        await door.open("0.0.0.0", 0)
+        await door.open("0.0.0.0", 0)  # noqa: S104 - it must be refused
 
 
 async def test_an_address_that_is_taken_is_said(world: World) -> None:
