@@ -51,7 +51,8 @@ def openapi_document(routes: Sequence[Route]) -> dict[str, Any]:
         paths.setdefault(path, {})[one.method.lower()] = _operation(one, references)
     schemas = {**definitions.get("$defs", {}), "Problem": _PROBLEM}
     for schema in schemas.values():
-        _drop_markers(schema)
+        for field in schema.get("properties", {}).values():
+            _drop_marker(field)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Loa staff API", "version": __version__, "license": {"name": "MIT", "identifier": "MIT"}},
@@ -64,11 +65,10 @@ def openapi_document(routes: Sequence[Route]) -> dict[str, Any]:
     }
 
 
-def _drop_markers(schema: dict[str, Any]) -> None:
-    """Take out the empty defaults that mark "not named": they would be refused if someone sent them."""
-    for field in schema.get("properties", {}).values():
-        if field.get("default") == "" and field.get("minLength", 0) > 0:
-            del field["default"]
+def _drop_marker(field: dict[str, Any]) -> None:
+    """Take out the empty default that marks "not named": it would be refused if someone sent it."""
+    if field.get("default") == "" and field.get("minLength", 0) > 0:
+        del field["default"]
 
 
 def _models(routes: Sequence[Route]) -> list[tuple[type[BaseModel], JsonSchemaMode]]:
@@ -140,6 +140,7 @@ def _unwrapped(shape: dict[str, Any]) -> dict[str, Any]:
         plain["anyOf"] = choices
     if shape.get("default") is not None:
         plain["default"] = shape["default"]
+    _drop_marker(plain)
     return plain
 
 

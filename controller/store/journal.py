@@ -230,7 +230,7 @@ def _take(scan: _Scan, raw: bytes) -> bool:
     try:
         line = raw.decode()
         digest, text = line[:_DIGEST], line[_DIGEST + 1 : -1]
-        if not line.endswith("\n") or digest != _link(scan.head, text):
+        if not line.endswith("\n") or line[_DIGEST] != " " or digest != _link(scan.head, text):
             return False
         value = json.loads(text)
         if "reserve" in value:
@@ -240,7 +240,7 @@ def _take(scan: _Scan, raw: bytes) -> bool:
             entry = JournalEntry(value["term"], value["seq"], at, value["actor"], value["kind"], value["body"], digest)
             scan.entries.append(entry)
             scan.reserved = max(scan.reserved, entry.seq)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, IndexError):
         return False
     scan.head = digest
     scan.good_bytes += len(raw)

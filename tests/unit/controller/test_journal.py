@@ -102,7 +102,7 @@ async def test_a_full_disk_does_not_stop_an_order_and_no_number_comes_twice(
     def refuse(_handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module.os, "fsync", refuse)
+    monkeypatch.setattr(os, "fsync", refuse)
     second = await stop(journal)
     assert (second.durable, journal.fault is not None) == (False, True)
     monkeypatch.undo()
@@ -123,7 +123,7 @@ async def test_without_any_reserved_number_left_it_says_so(path: Path, monkeypat
     def refuse(_handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module.os, "fsync", refuse)
+    monkeypatch.setattr(os, "fsync", refuse)
     assert [(await stop(journal)).durable for _ in range(2)] == [False, False]
     with pytest.raises(JournalError, match="No space"):
         await stop(journal)
@@ -141,7 +141,7 @@ async def test_a_hanging_disk_does_not_hold_an_order(path: Path, monkeypatch: py
         released.wait(10)
         real(handle)
 
-    monkeypatch.setattr(module.os, "fsync", hang)
+    monkeypatch.setattr(os, "fsync", hang)
     entry = await stop(journal)
     assert not entry.durable
     assert "longer than" in (journal.fault or "")

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import aiohttp
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
+from yarl import URL
 
 from controller.api import server as server_module
 from controller.api.idempotency import IdempotencyKeys
@@ -117,7 +117,7 @@ async def test_bad_input_gets_a_problem_with_a_code(
 ) -> None:
     headers = {"Authorization": f"Bearer {staff.token}", **options.pop("headers", {})}
     url = staff.running.staff_url + path
-    async with staff.http.request(method, aiohttp.client.URL(url, encoded=True), headers=headers, **options) as answer:
+    async with staff.http.request(method, URL(url, encoded=True), headers=headers, **options) as answer:
         body = await answer.json(content_type=None)
         assert (answer.status, body["code"]) == expected
         assert answer.content_type == "application/problem+json"
@@ -145,21 +145,21 @@ async def test_a_day_at_the_desk(staff: Staff) -> None:
     commune = await staff.made(
         "/api/v1/areas", {"name": "Tà Rụt", "kind": "xã", "parent_id": district, "quiet_hours": quiet}
     )
-    rows = [{"name": f"Tà Rụt {n}", "area_id": commune, "languages": ["vi", "pac"]} for n in range(1, 8)]
+    rows: list[dict[str, Any]] = [
+        {"name": f"Tà Rụt {n}", "area_id": commune, "languages": ["vi", "pac"]} for n in range(1, 8)
+    ]
     status, answer = await staff.call("POST", "/api/v1/clusters/import", {"clusters": rows})
     assert (status, len(answer["clusters"])) == (201, 7)
     first = answer["clusters"][0]["id"]
     status, body = await staff.call("PUT", f"/api/v1/clusters/{first}/volume", {"gains": {"RELAY": -6}})
     assert (status, body["gains"]) == (200, {"RELAY": -6.0})
     seen: list[str] = []
-    cursor = ""
-    while cursor is not None:
-        status, page = await staff.call(
-            "GET", f"/api/v1/clusters?area_id={district}&limit=3{cursor and '&cursor=' + cursor}"
-        )
+    more: str | None = ""
+    while more is not None:
+        status, page = await staff.call("GET", f"/api/v1/clusters?area_id={district}&limit=3{more}")
         assert status == 200
         seen += [row["name"] for row in page["items"]]
-        cursor = page["next"]
+        more = None if page["next"] is None else f"&cursor={page['next']}"
     assert seen == sorted(row["name"] for row in rows)
     status, body = await staff.call("GET", f"/api/v1/areas/{commune}")
     assert (body["effective_quiet_hours"], body["clusters"]) == (quiet, 7)
@@ -262,7 +262,7 @@ async def test_an_idempotency_key_acts_once() -> None:
     both = asyncio.gather(keys.run(("u", "stop", "k"), "d", act), keys.run(("u", "stop", "k"), "d", act))
     await asyncio.sleep(0)
     release.set()
-    assert await both == [(201, b"x"), (201, b"x")]
+    assert list(await both) == [(201, b"x"), (201, b"x")]
     assert await keys.run(("u", "stop", "k"), "d", act) == (201, b"x")
     assert acts == 1
     with pytest.raises(ConflictError):
