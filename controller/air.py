@@ -7,6 +7,7 @@ when it is open; until then nobody is online.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ from controller.services.relays import RelayDesk
 from controller.services.reports import ReportService
 from controller.services.rulebook import Rulebook
 from controller.services.sources import SourceService
+from controller.store import StoreBusyError
 from controller.supervisor import Supervisor
 from schedules.instants import MediaUs
 from schedules.model import Clip
@@ -253,4 +255,9 @@ async def open_air(
     await ledger.restore()
     await recordings.resume()
     await planner.compile()
-    yield air
+    try:
+        yield air
+    finally:
+        with contextlib.suppress(StoreBusyError):  # what is not written is made again, or read from the journal
+            await issuer.flush()
+            await ledger.catch_up()

@@ -16,6 +16,7 @@ Not here: what is planned (:mod:`controller.services.planning`).
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -106,6 +107,7 @@ class Issuer:
         self._settings_numbers = Sequence(db, "settings_seq")
         self._issues: dict[str, Issue] = {}
         self._behind = _Behind()
+        self._writing = asyncio.Lock()
         self.acknowledged: dict[str, Acknowledged] = {}
 
     async def load(self) -> None:
@@ -200,8 +202,8 @@ class Issuer:
 
     @property
     def waiting(self) -> bool:
-        """Whether something is to be written."""
-        return bool(self._behind.issues or self._behind.documents or self._behind.acks)
+        """Whether something is to be written, or is being written."""
+        return self._writing.locked() or bool(self._behind.issues or self._behind.documents or self._behind.acks)
 
     async def flush(self) -> None:
         """Write what waits.
@@ -209,15 +211,16 @@ class Issuer:
         Raises:
             StoreBusyError: the database is locked; it still waits.
         """
-        behind, self._behind = self._behind, _Behind()
-        try:
-            async with self._db.telemetry() as session:
-                await self._write(session, behind)
-        except BaseException:
-            self._behind.issues[:0] = behind.issues
-            self._behind.documents = behind.documents | self._behind.documents
-            self._behind.acks = behind.acks | self._behind.acks
-            raise
+        async with self._writing:
+            behind, self._behind = self._behind, _Behind()
+            try:
+                async with self._db.telemetry() as session:
+                    await self._write(session, behind)
+            except BaseException:
+                self._behind.issues[:0] = behind.issues
+                self._behind.documents = behind.documents | self._behind.documents
+                self._behind.acks = behind.acks | self._behind.acks
+                raise
 
     async def _write(self, session: AsyncSession, behind: _Behind) -> None:
         now = self._clock.now()

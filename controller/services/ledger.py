@@ -64,6 +64,7 @@ class Ledger:
         self._drained: int | None = None
         self._answers: OrderedDict[tuple[int, int, str], _Answer] = OrderedDict()
         self._wanted = asyncio.Event()
+        self._turn = asyncio.Lock()
         #: Answers that were dropped because the database was away for too long.
         self.dropped = 0
         courier.on_journalled = self._wanted.set
@@ -115,6 +116,10 @@ class Ledger:
         Raises:
             StoreBusyError: the database is locked; what was not written still waits.
         """
+        async with self._turn:
+            await self._catch_up()
+
+    async def _catch_up(self) -> None:
         if self._drained is None:
             self._drained = await self._last_drained()
         for entry in self._journal.entries_after(self._drained):

@@ -1,0 +1,238 @@
+"""Plans: each agent its own, verified by what agents verify with; the same bytes until something changes."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from controller.services.catalogue import RecordingEntry
+from controller.services.clusters import ClusterService
+from controller.services.programme_model import RecordedSpec, RelaySpec, TargetSpec
+from protocol.documents import body_sha256, decode_day
+from protocol.envelope import open_envelope
+from protocol.errors import AlreadyHaveError, TrustError
+from schedules.ladder import Priority
+from schedules.model import Relay
+from schedules.recurrence import Recurrence
+from tests.unit.controller.air_kit import ADMIN, TOMORROW_5, Stage, open_stage, plan, settings, until
+
+ZONE = "Asia/Ho_Chi_Minh"
+FIRST = datetime(2026, 11, 20, 22, 0, tzinfo=UTC)
+
+
+async def put_on_the_grid(stage: Stage, area: str, data: bytes = b"0123456789") -> RecordingEntry:
+    recording = await stage.recording(area, data)
+    await stage.air.programmes.create(ADMIN, stage.bulletin(area, recording.id))
+    return recording
+
+
+async def test_an_agent_gets_its_own_plan_which_it_believes(tmp_path: Path) -> None:
+    async with open_stage(tmp_path, tasks=False) as stage:
+        area, other = await stage.area("here"), await stage.area("there")
+        cluster, far = await stage.cluster(area, "A"), await stage.cluster(other, "B")
+        recording = await put_on_the_grid(stage, area)
+        await stage.air.planner.compile()
+        agent = stage.agent_of(cluster)
+        documents = await stage.air.planner.documents_for(agent)
+        assert documents is not None
+        trust = stage.trusting(agent)
+        told = trust.verify_settings(documents[0], now=stage.clock.now())
+        trust.commit(told)
+        assert told.document.cluster == stage.base.directory.effective_settings(cluster)
+        manifest = trust.verify_plan(documents[1], now=stage.clock.now()).document
+        assert manifest.settings_sha256 == body_sha256(open_envelope(documents[0]).payload)
+        assert manifest.cluster_id == cluster
+        assert [str(day.date) for day in manifest.days] == [f"2026-11-{day}" for day in range(21, 27)]
+        body = await stage.air.planner.document(manifest.days[0].sha256)
+        assert body is not None
+        assert (hashlib.sha256(body).hexdigest(), len(body)) == (manifest.days[0].sha256, manifest.days[0].size)
+        (item,) = decode_day(body).items
+        assert item.start == FIRST
+        assert [clip.sha256 for clip in item.content.clips] == [recording.sha256]
+        assert item.content.clips[0].approval == recording.approval
+        assert stage.air.planner.clips_for(agent) == {recording.sha256}
+        theirs = await stage.air.planner.documents_for(stage.agent_of(far))
+        assert theirs is not None
+        assert plan(theirs[1]).days == ()
+        with pytest.raises(TrustError) as caught:
+            trust.verify_plan(theirs[1], now=stage.clock.now())
+        assert caught.value.code == "wrong_target"
+
+
+async def test_strangers_and_clusters_out_of_use_get_nothing(tmp_path: Path) -> None:
+    async with open_stage(tmp_path, tasks=False) as stage:
+        assert await stage.air.planner.documents_for("ff" * 16) is None
+        assert await stage.air.planner.document("00" * 32) is None
+        assert stage.air.planner.clips_for("ff" * 16) == frozenset()
+
+
+async def test_clusters_with_the_same_programme_share_their_days(tmp_path: Path) -> None:
+    async with open_stage(tmp_path, tasks=False) as stage:
+        area = await stage.area()
+        same = [await stage.cluster(area, name) for name in "ABC"]
+        bru = await stage.cluster(area, "D", ["vi", "bru"])
+        recording = await stage.recording(area, b"vi")
+        second = await stage.recording(area, b"bru", "bru")
+        content = RecordedSpec((recording.id, second.id), chime_before="opening")
+        await stage.air.programmes.create(ADMIN, stage.bulletin(area, recording.id, content=content))
+        await stage.air.planner.compile()
+        envelopes = [await stage.air.planner.documents_for(stage.agent_of(each)) for each in [*same, bru]]
+        days = [plan(each[1]).days for each in envelopes if each is not None]
+        assert days[0] == days[1] == days[2] != days[3]
+        clips = stage.air.planner.clips_for(stage.agent_of(bru))
+        assert clips == {recording.sha256, second.sha256, stage.air.chimes["opening"].sha256}
+
+
+async def test_a_change_reaches_who_is_online_and_nobody_twice(tmp_path: Path) -> None:
+    async with open_stage(tmp_path) as stage:
+        area, other = await stage.area("here"), await stage.area("there")
+        cluster, far = await stage.cluster(area, "A"), await stage.cluster(other, "B")
+        agent, stranger = stage.agent_of(cluster), stage.agent_of(far)
+        stage.gateway.present |= {agent, stranger}
+        await stage.air.planner.documents_for(agent)
+        await stage.air.planner.documents_for(stranger)
+        await until(lambda: not stage.air.planner._dirty)
+        stage.gateway.plans.clear()
+        await put_on_the_grid(stage, area)
+        await until(lambda: any(who == agent and plan(told[-1]).days for who, told in stage.gateway.plans))
+        assert all(len(told) == 1 for _, told in stage.gateway.plans), "settings did not change"
+        assert {who for who, _ in stage.gateway.plans} == {agent}
+        told = len(stage.gateway.plans)
+        stage.air.planner.poke()
+        await until(lambda: not stage.air.planner._dirty)
+        assert len(stage.gateway.plans) == told
+
+
+async def test_the_volume_is_new_settings_at_once(tmp_path: Path) -> None:
+    async with open_stage(tmp_path) as stage:
+        cluster = await stage.cluster(await stage.area(), "A")
+        agent = stage.agent_of(cluster)
+        stage.gateway.present.add(agent)
+        await stage.air.planner.documents_for(agent)
+        await until(lambda: not stage.air.planner._dirty)
+        before = len(stage.gateway.plans)
+        service = ClusterService(stage.base.db, stage.base.directory, stage.clock)
+        await service.set_volume(ADMIN, cluster, {Priority.PROGRAMME: -6.0})
+        await until(lambda: len(stage.gateway.plans) > before)
+        envelopes = stage.gateway.plans[-1][1]
+        assert settings(envelopes[0]).cluster.gain_db(Priority.PROGRAMME) == -6.0
+        assert plan(envelopes[1]).settings_sha256 == body_sha256(open_envelope(envelopes[0]).payload)
+
+
+async def test_a_restart_offers_the_very_same_bytes(tmp_path: Path) -> None:
+    async with open_stage(tmp_path) as stage:
+        area = await stage.area()
+        cluster = await stage.cluster(area, "A")
+        await put_on_the_grid(stage, area)
+        agent = stage.agent_of(cluster)
+        await stage.air.planner.compile()
+        before = await stage.air.planner.documents_for(agent)
+        stage.air.planner.answered(agent, 1, plan(before[1]).seq if before else 0, accepted=True)
+        await until(lambda: not stage.air.planner._issuer.waiting)
+        trust = stage.trusting(agent)
+        assert before is not None
+        for verified in (trust.verify_settings(before[0], now=None), trust.verify_plan(before[1], now=None)):
+            trust.commit(verified)
+    async with open_stage(tmp_path, tasks=False) as stage:
+        after = await stage.air.planner.documents_for(agent)
+        assert after == before
+        assert stage.air.planner._issuer.acknowledged[agent].accepted
+        with pytest.raises(AlreadyHaveError):
+            trust.verify_plan(after[1], now=None)
+        stage.clock.advance(days=4)  # more than half of the plan's life: made anew, with a higher number
+        await stage.air.planner.compile()
+        renewed = await stage.air.planner.documents_for(agent)
+        assert renewed is not None
+        assert plan(renewed[1]).seq > plan(before[1]).seq
+        assert renewed[0] == before[0]
+        assert trust.verify_plan(renewed[1], now=stage.clock.now()).document.days
+
+
+async def test_rotated_keys_make_everything_anew(tmp_path: Path) -> None:
+    async with open_stage(tmp_path, tasks=False) as stage:
+        cluster = await stage.cluster(await stage.area(), "A")
+        agent = stage.agent_of(cluster)
+        await stage.air.planner.compile()
+        before = await stage.air.planner.documents_for(agent)
+        stage.base.vault.rotate(now=stage.clock.now())
+        after = await stage.air.planner.documents_for(agent)
+        assert before is not None
+        assert after is not None
+        assert settings(after[0]).seq > settings(before[0]).seq
+        trust = stage.trusting(agent)
+        trust.commit(trust.verify_settings(after[0], now=stage.clock.now()))
+        trust.verify_plan(after[1], now=stage.clock.now())
+
+
+async def test_a_voided_approval_takes_the_item_out_of_the_plan_and_says_why(tmp_path: Path) -> None:
+    async with open_stage(tmp_path, tasks=False) as stage:
+        area = await stage.area()
+        cluster = await stage.cluster(area, "A")
+        recording = await put_on_the_grid(stage, area)
+        (programme,) = stage.air.catalogue.programmes.values()
+        await stage.air.planner.compile()
+        assert stage.air.planner.items_of(cluster)
+        assert recording.sha256 is not None
+        await stage.air.recordings.decide(ADMIN, recording.id, recording.sha256, approved=False, reason="old")
+        await stage.air.planner.compile()
+        assert stage.air.planner.items_of(cluster) == ()
+        assert [gap.code for gap in stage.air.planner.gaps_of(programme.id)] == ["not_approved"]
+
+
+async def test_the_plan_rolls_on_when_a_day_begins(tmp_path: Path) -> None:
+    async with open_stage(tmp_path, tasks=False) as stage:
+        area = await stage.area()
+        cluster = await stage.cluster(area, "A")
+        await put_on_the_grid(stage, area)
+        await stage.air.planner.compile()
+        midnight = datetime(2026, 11, 20, 17, 0, tzinfo=UTC)  # 00:00 in Vietnam
+        (roll,) = stage.air.planner.due(stage.clock.now(), midnight + timedelta(seconds=1))
+        assert (roll.name, roll.at) == ("plan.roll", midnight)
+        last = stage.air.planner.items_of(cluster)[-1].start
+        stage.clock.at = midnight + timedelta(seconds=1)
+        await stage.air.planner.compile()
+        assert stage.air.planner.items_of(cluster)[-1].start == last + timedelta(days=1)
+        assert stage.air.planner.due(stage.clock.now(), stage.clock.now() + timedelta(hours=1)) == []
+
+
+async def test_relays_are_windows_grouped_over_clusters(tmp_path: Path) -> None:
+    async with open_stage(tmp_path, tasks=False) as stage:
+        area = await stage.area()
+        clusters = frozenset([await stage.cluster(area, name) for name in "AB"])
+        source = await stage.air.sources.create(ADMIN, area_id=area, title="VOV1", url="http://127.0.0.1:9/vov")
+        spec = stage.bulletin(
+            area,
+            "",
+            priority=Priority.RELAY,
+            content=RelaySpec(source.id),
+            slot=timedelta(minutes=30),
+            recurrence=Recurrence(TOMORROW_5, ZONE),
+            targets=TargetSpec(areas=(area,)),
+        )
+        entry, _ = await stage.air.programmes.create(ADMIN, spec)
+        await stage.air.planner.compile()
+        (window,) = stage.air.planner.windows(FIRST, FIRST + timedelta(hours=1))
+        assert (window.rule_id, window.source_id, window.clusters) == (entry.id, source.id, clusters)
+        assert (window.start, window.end) == (FIRST, FIRST + timedelta(minutes=30))
+        assert stage.air.planner.windows(window.end, window.end + timedelta(days=3)) == ()
+        (item,) = stage.air.planner.items_of(min(clusters))
+        assert isinstance(item.content, Relay)
+
+
+async def test_an_old_day_is_still_served_after_a_change(tmp_path: Path) -> None:
+    async with open_stage(tmp_path) as stage:
+        area = await stage.area()
+        cluster = await stage.cluster(area, "A")
+        await put_on_the_grid(stage, area)
+        await until(lambda: stage.air.planner.items_of(cluster))
+        before = await stage.air.planner.documents_for(stage.agent_of(cluster))
+        assert before is not None
+        old = plan(before[1]).days[0].sha256
+        (programme,) = stage.air.catalogue.programmes.values()
+        await until(lambda: not stage.air.planner._issuer.waiting)
+        await stage.air.programmes.withdraw(ADMIN, programme.id)
+        await until(lambda: not stage.air.planner.items_of(cluster))
+        assert await stage.air.planner.document(old) is not None
