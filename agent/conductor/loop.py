@@ -8,6 +8,11 @@ from collections.abc import Callable
 from agent.clocks import Clock
 from agent.conductor.conductor import Conductor
 
+#: Steps come this much after the instant they wait for, in seconds. Sound is armed seconds ahead and does not wait for
+#: the step; but timers are rounded to milliseconds, and the steps of a swarm's agents just *before* a common start
+#: would make the start itself late.
+_AFTER_S = 0.005
+
 
 async def conduct(conductor: Conductor, clock: Clock, after: Callable[[], None]) -> None:
     """Step for ever. ``after`` is called after each step, to tell others what changed."""
@@ -18,7 +23,7 @@ async def conduct(conductor: Conductor, clock: Clock, after: Callable[[], None])
         due = conductor.step()
         after()
         try:
-            async with asyncio.timeout(max(0.0, (due - clock.mono_us()) / 1e6)):
+            async with asyncio.timeout(max(0.0, (due - clock.mono_us()) / 1e6) + _AFTER_S):
                 await changed.wait()
         except TimeoutError:
             continue

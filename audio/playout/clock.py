@@ -36,8 +36,13 @@ def monotonic_us() -> MonoUs:
     return MonoUs(time.monotonic_ns() // 1_000)
 
 
+#: uvloop counts in whole milliseconds and may wake a timer this much early. So little is waited out on the spot:
+#: going back to sleep would put the timer behind whatever its neighbours of the same instant do next.
+_EARLY_US = 1_500
+
+
 class _LoopTimer:
-    """A timer that goes back to sleep when the loop wakes it early (uvloop counts in whole milliseconds)."""
+    """A timer that never runs early, whatever the loop rounds."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, at: MonoUs, callback: Callable[[], None]) -> None:
         self._loop = loop
@@ -50,10 +55,13 @@ class _LoopTimer:
         self._handle = self._loop.call_later(max(0, self._at - monotonic_us()) / 1e6, self._wake)
 
     def _wake(self) -> None:
-        if monotonic_us() < self._at:
+        early = self._at - monotonic_us()
+        if early > _EARLY_US:
             self._sleep()
-        else:
-            self._callback()
+            return
+        if early > 0:
+            time.sleep(early / 1e6)
+        self._callback()
 
     def cancel(self) -> None:
         if self._handle is not None:

@@ -1,8 +1,9 @@
 """A player that keeps time without decoding: one of thousands in a process.
 
 Two timers a cue, at its start and at its end, and none in between. ``started`` carries the instant at which the
-timer really ran, so a loop that is late is seen in the records. Live chunks are counted when they are pushed: their
-place in time is known by then, what lies between them is silence.
+timer really ran, so a loop that is late is seen in the records. The listener hears of it in the loop's next round:
+a hundred agents that start together all take their instant before the first of them begins to write it down. Live
+chunks are counted when they are pushed: their place in time is known by then, what lies between them is silence.
 
 Not here: sound. ``state().decoding`` is False, and whoever reports must say so.
 """
@@ -42,6 +43,7 @@ class _Timed:
     end: MonoUs | None  # None: live, nobody knows
     reader: LiveReader | None = None
     started_at: MonoUs | None = None
+    told: bool = False
     stop_at: MonoUs | None = None
     ending: Timer | None = None
     starting: Timer | None = None
@@ -140,9 +142,13 @@ class TimedPlayer:
             self._finish(timed, self._clock.now(), Outcome.CLOSED)
 
     def _start(self, timed: _Timed) -> None:
-        timed.starting = None
         timed.started_at = self._clock.now()
-        if self._listener is not None:
+        timed.starting = self._clock.call_at(timed.started_at, lambda: self._tell_start(timed))
+
+    def _tell_start(self, timed: _Timed) -> None:
+        timed.starting = None
+        if self._listener is not None and timed.started_at is not None and not timed.told:
+            timed.told = True
             self._listener.started(timed.cue_id, timed.started_at)
 
     def _finish(self, timed: _Timed, at: MonoUs, outcome: Outcome) -> None:
@@ -152,6 +158,7 @@ class TimedPlayer:
                 timer.cancel()
         if timed.reader is not None:
             timed.reader.close()
+        self._tell_start(timed)
         frames, silent = self._count(timed, at)
         if outcome is Outcome.COMPLETE and frames == 0:
             outcome = Outcome.SILENT

@@ -25,6 +25,7 @@ class Board:
         self._console = Console(stderr=not live, highlight=False)
         self._live = Live(console=self._console, refresh_per_second=4, transient=False) if live else None
         self._stage = ""
+        self._more = ""
         self._said = ""
         self._fleet: Mapping[str, Any] = {"areas": (), "total": dict.fromkeys(_COLUMNS, 0)}
 
@@ -41,13 +42,12 @@ class Board:
         """A line that stays."""
         self._console.print(Text(words))
 
-    def stage(self, words: str) -> None:
-        """What is going on now."""
-        if words != self._stage:
-            self._stage = words
-            if self._live is None:
-                self.say(words)
-            self._draw()
+    def stage(self, words: str, more: str = "") -> None:
+        """What is going on now. ``more`` is what changes all the time; only the table shows it."""
+        if words != self._stage and self._live is None:
+            self.say(words)
+        self._stage, self._more = words, more
+        self._draw()
 
     def fleet(self, fleet: Mapping[str, Any]) -> None:
         """New numbers."""
@@ -62,7 +62,7 @@ class Board:
 
     def _draw(self) -> None:
         if self._live is not None:
-            self._live.update(Group(self._table(), Text(self._stage, style="bold")))
+            self._live.update(Group(self._table(), Text(f"{self._stage} {self._more}", style="bold")))
 
     def _table(self) -> Table:
         clock = datetime.now(ZoneInfo(TIMEZONE)).strftime("%H:%M:%S")

@@ -143,7 +143,7 @@ class _Play:
         """Watch both; with ``once`` until everybody reported or the time is over, else until cancelled."""
         end = relay.start + relay.length + timedelta(seconds=_REPORT_S)
         async for _ in self._looks():
-            self._board.stage(_stage(bulletin, relay, datetime.now(UTC)))
+            self._board.stage(*_stage(bulletin, relay, datetime.now(UTC)))
             if self._options.once and datetime.now(UTC) > relay.start:
                 summary = await self._judge(bulletin, relay, began)
                 if summary.missed == 0 or datetime.now(UTC) > end:
@@ -228,13 +228,14 @@ def _folder(data: Path | None) -> Path:
     return Path(tempfile.mkdtemp(prefix="loa-demo-"))
 
 
-def _stage(bulletin: OnAir, relay: OnAir, now: datetime) -> str:
+def _stage(bulletin: OnAir, relay: OnAir, now: datetime) -> tuple[str, str]:
     for programme, words in ((bulletin, "the bulletin"), (relay, "the relay of live radio")):
         if now < programme.start:
-            return f"{words} begins in {(programme.start - now).total_seconds():.0f} s: {programme.title}"
+            left = (programme.start - now).total_seconds()
+            return f"{words} begins at {programme.start:%H:%M:%S} UTC: {programme.title}", f"(in {left:.0f} s)"
         if now < programme.start + programme.length:
-            return f"{words} is on air: {programme.title}"
-    return "waiting for the last reports"
+            return f"{words} is on air: {programme.title}", ""
+    return "waiting for the last reports", ""
 
 
 def _next_minute(moment: datetime) -> datetime:
