@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 from agent.app import Agent
@@ -11,7 +10,7 @@ from agent.host import Host
 from agent.localstatus import StatusSocket
 from agent.notify import SystemdNotifier
 from agent.process import notify_systemd
-from agent.supervise import unwrapped
+from agent.supervise import together
 
 
 async def run_agent(config: AgentConfig, data: Path, interfaces: tuple[str, ...]) -> None:
@@ -28,13 +27,8 @@ async def run_agent(config: AgentConfig, data: Path, interfaces: tuple[str, ...]
         status = StatusSocket(data, agent)
         await status.open()
         try:
-            with unwrapped():
-                async with asyncio.TaskGroup() as group:
-                    told = group.create_task(
-                        notify_systemd(notifier, agent.ready.wait, f"agent in {data}"), name="systemd"
-                    )
-                    await agent.run()
-                    told.cancel()
+            systemd = notify_systemd(notifier, agent.ready.wait, f"agent in {data}")
+            await together({"agent": agent.run(), "systemd": systemd})
         finally:
             notifier.stopping()
             await status.close()

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any
 
 import structlog
 
 from agent.clocks import Clock
-from agent.errors import AgentError, SupervisionError
+from agent.errors import SupervisionError
 
 #: Crashes of one child within :data:`WINDOW_US` that end the process (Erlang/OTP's intensity and period).
 INTENSITY = 5
@@ -50,12 +50,7 @@ class Supervisor:
         Raises:
             SupervisionError: one of them crashed five times within a minute.
         """
-        try:
-            async with asyncio.TaskGroup() as group:
-                for name, child in children.items():
-                    group.create_task(self._keep(name, child), name=name)
-        except* SupervisionError as group_error:
-            raise _first(group_error) from None
+        await together({name: self._keep(name, child) for name, child in children.items()})
 
     async def _keep(self, name: str, child: Child) -> None:
         recent: deque[int] = deque(maxlen=INTENSITY)
@@ -84,23 +79,23 @@ class Supervisor:
             raise SupervisionError("crash_loop", message) from error
 
 
-@contextmanager
-def unwrapped() -> Iterator[None]:
-    """Let an :class:`~agent.errors.AgentError` out of the exception groups that task groups wrap it in."""
+async def together(children: Mapping[str, Coroutine[Any, Any, None]], *, until_first: bool = False) -> None:
+    """Run named coroutines as tasks of this one, and leave none behind.
+
+    Ends when all are done (with ``until_first``: when one is), or with the error of the first that fails. Unlike
+    :class:`asyncio.TaskGroup` before Python 3.13 it never forgets a cancellation that comes together with an error,
+    and it raises the error itself, not a group around it.
+    """
+    tasks = [asyncio.create_task(child, name=name) for name, child in children.items()]
+    when = asyncio.FIRST_COMPLETED if until_first else asyncio.FIRST_EXCEPTION
     try:
-        yield
-    except BaseExceptionGroup as group:
-        found: BaseException = group
-        while isinstance(found, BaseExceptionGroup):
-            found = found.exceptions[0]
-        if isinstance(found, AgentError):
-            raise found from None
-        raise
-
-
-def _first(group: BaseExceptionGroup[SupervisionError]) -> SupervisionError:
-    found: BaseException = group
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    assert isinstance(found, SupervisionError)  # noqa: S101 - except* let nothing else through
-    return found
+        done, _ = await asyncio.wait(tasks, return_when=when)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in tasks:
+        if task in done and not task.cancelled():
+            error = task.exception()
+            if error is not None:
+                raise error

@@ -258,7 +258,8 @@ class Conductor:
 
     def _note(self, event: Event, now_us: MonoUs) -> None:
         self._show.book.event(event, now_us, sounding=self._show.stage.holds(event.occurrence_id))
-        if event.kind is EventKind.REFUSED or (event.kind is EventKind.WAITING and event.code):
+        held = event.kind is EventKind.WAITING and event.code and event.occurrence_id
+        if event.kind is EventKind.REFUSED or held:
             title = event.title or event.occurrence_id[:12]
             self._p.watch.report(event.code or "refused", f"{event.kind.value}: {title}")
 

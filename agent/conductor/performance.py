@@ -161,7 +161,10 @@ class Performance:
         if sounding.stream_id is None:
             return stored_cue(cue_id, sounding, placement, gain_db=gain, path=self._p.media.path)
         stream = self._p.streams.get(sounding.stream_id)
-        return None if stream is None else LiveCue(cue_id, stream.feed, gain_db=gain)
+        if stream is None:
+            return None
+        self.book.name(sounding.occurrence_id, stream.title)
+        return LiveCue(cue_id, stream.feed, gain_db=gain)
 
     def _identity(self, sounding: Sounding) -> str:
         """What counts as one start: an order that is given again is not another."""

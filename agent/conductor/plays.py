@@ -116,6 +116,11 @@ class PlayBook:
         self._open.setdefault(occurrence_id, OpenPlay(occurrence_id)).refused = code
         self._changed.add(occurrence_id)
 
+    def name(self, occurrence_id: str, title: str) -> None:
+        """A stream says what it is; the arbiter does not know."""
+        play = self._open.setdefault(occurrence_id, OpenPlay(occurrence_id))
+        play.title = play.title or title
+
     def started(self, occurrence_id: str, at: datetime, error_us: int | None) -> None:
         """The first sample of a cue was heard."""
         play = self._open.setdefault(occurrence_id, OpenPlay(occurrence_id))
@@ -161,12 +166,17 @@ class PlayBook:
 
 
 def _describe(play: OpenPlay, event: Event) -> None:
-    """What the arbiter says of an occurrence with every event."""
-    play.rule_id, play.title = event.rule_id, event.title
-    play.recurrence_us = None if event.recurrence is None else to_unix_us(event.recurrence)
-    play.priority = 0 if event.priority is None else int(event.priority)
-    play.planned_us = None if event.planned_start is None else to_unix_us(event.planned_start)
-    play.stream = event.stream_id if event.stream_id is not None else play.stream
+    """What the arbiter says of an occurrence. Of a stream that is gone its last event says less than its first."""
+    play.rule_id = event.rule_id or play.rule_id
+    play.title = event.title or play.title
+    if event.recurrence is not None:
+        play.recurrence_us = to_unix_us(event.recurrence)
+    if event.priority is not None:
+        play.priority = int(event.priority)
+    if event.planned_start is not None:
+        play.planned_us = to_unix_us(event.planned_start)
+    if event.stream_id is not None:
+        play.stream = event.stream_id
 
 
 def record_of(play: OpenPlay) -> PlayRecord:

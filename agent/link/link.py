@@ -109,8 +109,10 @@ class Link:
             watch.report(error.code, f"{address.base}: {error.detail}")
             watch.raise_fault("controller_refused", f"{address.base} is not believed: {error.detail}")
         except LinkError as error:
-            log.info("not connected", controller=address.base, why=str(error))
-            if not stood:
+            log.debug("not connected", controller=address.base, why=str(error))
+            if stood:
+                log.info("the session ended", controller=address.base, why=str(error))
+            else:
                 watch.raise_fault("not_connected", str(error))
         except StorageError as error:
             watch.raise_fault("storage_failing", str(error))

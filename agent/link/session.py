@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
@@ -31,7 +31,7 @@ from agent.link.enrolment import SOFTWARE
 from agent.link.fetch import Door
 from agent.link.timing import ClockCaller
 from agent.link.transport import Socket
-from protocol.errors import MalformedError
+from agent.supervise import together
 from protocol.handshake import AgentHandshake
 from protocol.keys import SigningKey
 from protocol.link import NONCE_BYTES
@@ -71,7 +71,7 @@ RECORDS_AT_ONCE = 50
 RECORDS_ACK_S = 30.0
 
 #: A status that changed is told at once, but not more often than this.
-STATUS_PAUSE_S = 1.0
+STATUS_PAUSE_S = 0.25
 
 M = TypeVar("M", bound=Message)
 
@@ -173,19 +173,15 @@ class ControlSession:
         self._kit.clerk.send = self.say
         self._kit.ears.door(door(self._ticket))
         self._kit.watch.on_change(self._status_due.set)
-        loops: dict[str, Awaitable[None]] = {
-            "reader": self._listen(door),
-            "writer": self._write(),
-            "clock": self._ask_time(),
-            "status": self._tell_status(),
-            "records": self._send_records(),
+        loops = {
+            "session-reader": self._listen(door),
+            "session-writer": self._write(),
+            "session-clock": self._ask_time(),
+            "session-status": self._tell_status(),
+            "session-records": self._send_records(),
         }
         try:
-            async with asyncio.TaskGroup() as group:
-                for name, loop in loops.items():
-                    group.create_task(_awaiting(loop), name=f"session-{name}")
-        except* (LinkError, MalformedError) as errors:
-            raise _first(errors) from None
+            await together(loops)
         finally:
             self._kit.clerk.send = lambda _: None
             self._kit.ears.door(None)
@@ -304,15 +300,3 @@ class ControlSession:
         except LinkError as error:
             log.debug("the goodbye was not heard", error=str(error))
         await self._socket.close()
-
-
-async def _awaiting(what: Awaitable[None]) -> None:
-    await what
-
-
-def _first(group: BaseExceptionGroup[LinkError | MalformedError]) -> LinkError | MalformedError:
-    found: BaseException = group
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    assert isinstance(found, LinkError | MalformedError)  # noqa: S101 - except* let nothing else through
-    return found

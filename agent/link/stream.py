@@ -17,6 +17,7 @@ from agent.health.faults import Watch
 from agent.link.backoff import Backoff
 from agent.link.fetch import Door
 from agent.link.transport import Socket, Transport
+from agent.supervise import together
 
 log = structlog.get_logger("agent.link")
 
@@ -74,12 +75,8 @@ class StreamKeeper:
         socket = await self._transport.open(door.address, path, certificate=door.certificate)
         self.connected = True
         try:
-            async with asyncio.TaskGroup() as group:
-                reader = group.create_task(self._read(socket, backoff), name="stream-reader")
-                await self._until_done(door)
-                reader.cancel()
-        except* LinkError as errors:
-            raise _link_error(errors) from None
+            both = {"stream-reader": self._read(socket, backoff), "stream-wanted": self._until_done(door)}
+            await together(both, until_first=True)
         finally:
             self.connected = False
             await socket.close()
@@ -104,10 +101,3 @@ class StreamKeeper:
                     return
             else:
                 await self._news.wait()
-
-
-def _link_error(group: BaseExceptionGroup[LinkError]) -> LinkError:
-    found: BaseException = group
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    return found if isinstance(found, LinkError) else LinkError("closed", str(found))

@@ -20,7 +20,7 @@ from agent.config import AgentConfig
 from agent.host import Host
 from agent.notify import SystemdNotifier
 from agent.process import notify_systemd
-from agent.supervise import unwrapped
+from agent.supervise import together
 from audio.playout import DecodeWorker
 
 log = structlog.get_logger("agent.swarm")
@@ -93,12 +93,8 @@ class Swarm:
             decoding = DecodeWorker()
             try:
                 self.agents = tuple(self._make(host, decoding, number) for number in range(config.count))
-                with unwrapped():
-                    async with asyncio.TaskGroup() as group:
-                        notifier = SystemdNotifier()
-                        group.create_task(notify_systemd(notifier, self._all_ready, "swarm"), name="systemd")
-                        for agent in self.agents:
-                            group.create_task(self._start(agent), name="agent")
+                work = {f"agent-{index}": self._start(agent) for index, agent in enumerate(self.agents)}
+                await together({"systemd": notify_systemd(SystemdNotifier(), self._all_ready, "swarm")} | work)
             finally:
                 await asyncio.to_thread(decoding.close)
 
@@ -112,22 +108,19 @@ class Swarm:
         return Agent(host, one, player_maker(output, decoding if output is not None else None))
 
     async def _start(self, agent: Agent) -> None:
-        async with self._starting:
-            work = asyncio.create_task(agent.run(), name=f"agent-{agent.agent_id}")
-            try:
-                ready = asyncio.create_task(agent.ready.wait(), name="ready")
-                await asyncio.wait((work, ready), return_when=asyncio.FIRST_COMPLETED)
-                ready.cancel()
-            except asyncio.CancelledError:
-                work.cancel()
-                await asyncio.gather(work, return_exceptions=True)
-                raise
+        await self._starting.acquire()
+        waiting = asyncio.create_task(self._let_next(agent), name="swarm-next")
         try:
-            await work
-        except asyncio.CancelledError:
-            work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
-            raise
+            await agent.run()
+        finally:
+            waiting.cancel()
+
+    async def _let_next(self, agent: Agent) -> None:
+        """Once this one is at work the next may begin."""
+        try:
+            await agent.ready.wait()
+        finally:
+            self._starting.release()
 
     async def _all_ready(self) -> None:
         for agent in self.agents:

@@ -20,7 +20,7 @@ from agent.health.faults import Watch
 from agent.link.archive import Shelves, read_shelves
 from audio.playout import TimedPlayer, Timer
 from protocol.clock import ClockFilter
-from protocol.documents import Command, CloseStreamOrder, Order, PlayOrder, StopOrder, Targets, WithdrawOrder
+from protocol.documents import CloseStreamOrder, Command, Order, PlayOrder, StopOrder, Targets, WithdrawOrder
 from protocol.telemetry import PlayRecord
 from schedules.instants import SAMPLE_RATE, Frames, MonoUs, to_unix_us
 from schedules.ladder import Priority
@@ -162,7 +162,7 @@ def clip(name: str, seconds: float) -> Clip:
     return Clip(digest, Frames(int(seconds * SAMPLE_RATE)), Approval("us_chair", T0))
 
 
-def item(  # noqa: PLR0913
+def item(
     name: str,
     start: datetime,
     seconds: float = 10,
@@ -216,7 +216,7 @@ def play(one: Item, issued: datetime) -> Command:
 class Rehearsal:
     """One agent without a network. ``store`` survives :meth:`crash`."""
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self,
         *items: Item,
         clock: SimClock | None = None,
