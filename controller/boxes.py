@@ -37,10 +37,11 @@ class Boxes:
     enrolment: EnrolmentService
     views: FleetViews
     gateway: Gateway
+    agents_url: str | None  # where agents find us from outside
 
     def routes(self) -> tuple[Route, ...]:
         """Operations of the staff API."""
-        return AgentRoutes(self.enrolment, self.views).table()
+        return AgentRoutes(self.enrolment, self.views, self.agents_url).table()
 
     @property
     def port(self) -> int:
@@ -71,7 +72,7 @@ async def open_boxes(
         media=base.media_clock,
         clock=clock,
     )
-    boxes = Boxes(records, fleet, enrolment, FleetViews(db, directory, fleet, records), gateway)
+    boxes = Boxes(records, fleet, enrolment, FleetViews(db, directory, fleet, records), gateway, base.config.agent_url)
     records.open(supervisor)
     enrolment.open(supervisor)
     await fleet.open(supervisor)
