@@ -75,7 +75,7 @@ class MediaStore:
                     self._sizes[entry.name] = stat.st_size
                     # The file's own time stamp orders what an earlier run used.
                     self._used_us[entry.name] = stat.st_mtime_ns // 1000 - 2**62
-                elif not entry.name.endswith(".part"):
+                elif entry.is_file() and not entry.name.endswith(".part"):
                     log.warning("removed a file that does not belong here", file=entry.name)
                     entry.unlink()
 

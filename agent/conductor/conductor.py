@@ -15,6 +15,7 @@ Not here: what sounds (:mod:`schedules.arbiter`), how it gets on stage (:mod:`ag
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -35,6 +36,11 @@ OVERSLEPT_US = 2_000_000
 
 #: The longest sleep: wall time is slewed and health looked at in between.
 LONGEST_SLEEP_US = 20_000_000
+
+#: The look after an armed start comes this much later, spread by cluster: hundreds of agents of one process then
+#: hand over their first samples before any of them thinks about it.
+START_SLACK_US = 40_000
+START_SPREAD_US = 100_000
 
 #: Trusted time is written down at least this often, as the floor for the next boot.
 REMEMBER_US = 600_000_000
@@ -59,6 +65,7 @@ class Conductor:
         self._amplifier: AmplifierPort = NoAmplifier()
         self._amplified = False
         self._due: MonoUs | None = None
+        self._slack_us = START_SLACK_US + zlib.crc32(settings.cluster_id.encode()) % START_SPREAD_US
         self._offset_us: int | None = None
         self._remembered_at: MonoUs | None = None
         self._decision = Decision(None, None, amplifier=False, until=None)
@@ -286,9 +293,13 @@ class Conductor:
 
     def _next(self, now_us: MonoUs) -> MonoUs:
         instants = [MonoUs(now_us + LONGEST_SLEEP_US), *self._show.look_again(self._decision, now_us)]
-        if self._decision.until is not None:
+        until, upcoming = self._decision.until, self._decision.upcoming
+        if until is not None:
             # The conversion rounds, so an instant that seems to be now is looked at again in a millisecond.
-            instants.append(MonoUs(max(self._p.wall.to_mono(self._decision.until), now_us + 1_000)))
+            due = max(self._p.wall.to_mono(until), now_us + 1_000)
+            if upcoming is not None and until == upcoming.since and self._show.armed(upcoming):
+                due += self._slack_us  # the player starts it to the sample; nothing here is in a hurry
+            instants.append(MonoUs(due))
         change = self._p.streams.next_change(now_us)
         if change is not None:
             instants.append(change)

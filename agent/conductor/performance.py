@@ -203,7 +203,6 @@ class Performance:
             ahead = (act.sounding.since - item.start) // timedelta(microseconds=1)
             error = at - delay - (act.planned - ahead)
         self.book.started(act.key[0], self._p.wall.now(at), error)
-        self.poke()
 
     def _on_finished(self, act: Act, ending: Ending) -> None:
         item = act.sounding.item
@@ -224,6 +223,10 @@ class Performance:
         """The act of ``sounding``, once its first sample was heard."""
         act = None if sounding is None else self.stage.of(key_of(sounding))
         return act if act is not None and act.started_at is not None else None
+
+    def armed(self, sounding: Sounding) -> bool:
+        """The player has it already."""
+        return self.stage.of(key_of(sounding)) is not None
 
     def look_again(self, decision: Decision, now_us: MonoUs) -> list[MonoUs]:
         """The instants at which there is something to arm, to prove or to announce."""

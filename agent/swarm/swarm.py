@@ -89,7 +89,8 @@ class Swarm:
         common = config.agent
         configured = common.controller or (common.provisioning.controller if common.provisioning else None)
         mdns = None if configured is not None else config.interfaces
-        async with Host(config.data, mdns=mdns) as host:
+        shared = None if config.data is None else config.data / f"shared-{config.first:04d}"  # one store, one process
+        async with Host(shared, mdns=mdns) as host:
             decoding = DecodeWorker()
             try:
                 self.agents = tuple(self._make(host, decoding, number) for number in range(config.count))
