@@ -305,3 +305,40 @@ async def test_a_district_connects_at_once(plain: World) -> None:
     await asyncio.gather(*(agent.say(Bye()) for agent in agents))
     await eventually(lambda: not plain.gateway.online())
     await eventually(lambda: plain.gateway.door.census.total == 0)
+
+
+async def test_a_line_that_went_dead_without_a_word_is_found(tmp_path: Path) -> None:
+    """Nobody answers the pings: what a dropped NAT entry looks like from here."""
+    async with world_in(tmp_path, limits=GatewayLimits(ping_s=0.1)) as world:
+        (agent, other) = await world.online(2)
+        talking = asyncio.ensure_future(agent.hear(CommandOffer))  # reads, and so answers pings
+        await eventually(lambda: world.gateway.online() == {agent.id})
+        await world.gateway.send_command(world.command(), frozenset({agent.id}))
+        await talking
+        assert world.fleet.box(other.id).connected is False
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def test_a_flapping_line_leaves_nothing_behind(tmp_path: Path) -> None:
+    async with world_in(tmp_path) as world:
+        agent = await world.approved()
+        await agent.connect()
+        await agent.control.close()
+        await eventually(lambda: world.gateway.door.census.total == 0)
+        files, tasks = open_files(), len(asyncio.all_tasks())
+        for turn in range(60):
+            await agent.connect()
+            if turn % 2:
+                await agent.open_stream()
+            if turn % 3 == 0:
+                assert agent.control._response.connection is not None
+                agent.control._response.connection.transport.abort()  # type: ignore[union-attr]
+            await agent.control.close()
+        await eventually(lambda: world.gateway.door.census.total == 0)
+        await eventually(lambda: not world.gateway.online())
+        await eventually(lambda: len(asyncio.all_tasks()) <= tasks + 2)
+        assert open_files() <= files + 5
+        assert len(world.gateway._tickets) <= 3
