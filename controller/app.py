@@ -90,7 +90,6 @@ async def running(
         stack.push_async_callback(supervisor.close)
         health, metrics = Health(supervisor.states), Metrics()
         desk = _desk(base)
-        first_admin = await desk.accounts.ensure_admin()
         supervisor.every("sessions", _SWEEP_SECONDS, desk.sessions.sweep_quietly)
         health.add("orders-journal", lambda: base.journal.fault)
 
@@ -106,6 +105,8 @@ async def running(
         listener = StaffListener(app, tls)
         await listener.open(*config.staff_address)
         stack.push_async_callback(listener.close)
+        # Last: a password that is made and then lost to a port that is taken would lock everyone out.
+        first_admin = await desk.accounts.ensure_admin()
         health.ready = True
         url = f"{'https' if tls else 'http'}://{_shown(config.staff_address[0])}:{listener.port}"
         _log.info("controller is up", staff=url, agents=boxes.port, root=base.vault.root_fingerprint[:16])

@@ -145,7 +145,7 @@ class RecordQuery(Schema):
     rule_id: Id | None = None
     outcome: Annotated[str, StringConstraints(pattern=r"^[a-z]{1,20}$")] | None = None
     since: datetime | None = Field(None, description="Received at or after; with a time zone")
-    before: int | None = Field(None, ge=1, description="'next' of the answer before")
+    before: int | None = Field(None, ge=1, le=2**53, description="'next' of the answer before")
     limit: int = Field(100, ge=1, le=ROWS_MAX)
 
 
@@ -182,7 +182,7 @@ class RecordsView(Schema):
 class EventQuery(Schema):
     """Which security events; newest first."""
 
-    before: int | None = Field(None, ge=1)
+    before: int | None = Field(None, ge=1, le=2**53)
     limit: int = Field(100, ge=1, le=ROWS_MAX)
 
 

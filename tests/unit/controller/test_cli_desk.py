@@ -1,0 +1,141 @@
+"""The command line against a real controller, in processes of its own: what scripts rely on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import stat
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.unit.controller.staff import Staff, open_staff
+
+pytestmark = pytest.mark.slow
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    code: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """Runs ``loa-controller`` with a home of its own."""
+
+    home: Path
+    url: str
+    token: str
+
+    async def __call__(self, *words: str, given: str = "", **variables: str) -> Result:
+        environment = {
+            "PATH": os.environ["PATH"],
+            "XDG_CONFIG_HOME": str(self.home),
+            "LOA_URL": self.url,
+            "LOA_TOKEN": self.token,
+            "NO_COLOR": "1",
+            **variables,
+        }
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", "from controller.cli import main; main()", *words,
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            env={name: value for name, value in environment.items() if value},
+        )  # fmt: skip
+        async with asyncio.timeout(60):
+            out, err = await process.communicate(given.encode())
+        assert process.returncode is not None
+        result = Result(process.returncode, out.decode(), err.decode())
+        assert "Traceback" not in result.out + result.err
+        return result
+
+
+@pytest.fixture
+async def staff(tmp_path: Path) -> AsyncIterator[Staff]:
+    async with open_staff(tmp_path / "data") as opened:
+        yield opened
+
+
+@pytest.fixture
+def shell(staff: Staff, tmp_path: Path) -> Shell:
+    return Shell(tmp_path / "home", staff.running.staff_url, staff.token or "")
+
+
+async def test_places_from_a_shell(shell: Shell, tmp_path: Path) -> None:
+    made = await shell("area", "add", "Đakrông", "--kind", "huyện", "--quiet", "21:00-05:00", "--json")
+    assert made.code == 0
+    assert json.loads(made.out)["quiet_hours"] == {"begin": "21:00", "end": "05:00"}
+    table = tmp_path / "clusters.csv"
+    table.write_text(
+        "name,area,latitude,longitude,languages\nA Vao 1,Đakrông,16.1,106.8,vi pac\nA Vao 2,Đakrông,,,vi\n"
+    )
+    assert (await shell("cluster", "import", str(table))).code == 0
+    listed = await shell("cluster", "list", "--area", "Đakrông", "--json")
+    rows = [json.loads(line) for line in listed.out.splitlines()]
+    assert [(row["name"], row["languages"]) for row in rows] == [("A Vao 1", ["vi", "pac"]), ("A Vao 2", ["vi"])]
+    assert listed.err == ""
+    refused = await shell("area", "delete", "Đakrông")
+    assert (refused.code, refused.out) == (1, "")
+    assert "2 clusters" in refused.err
+
+
+async def test_wrong_usage_is_2_and_what_was_not_done_is_1(shell: Shell) -> None:
+    assert (await shell("frobnicate")).code == 2
+    assert (await shell("area", "add")).code == 2
+    assert (await shell("area", "add", "x", "--quiet", "noon")).code == 2
+    assert (await shell("area", "show", "nowhere")).code == 1
+    dead = await shell("area", "list", LOA_URL="http://127.0.0.1:9")
+    assert dead.code == 1
+    assert "loa-controller serve" in dead.err
+    assert (await shell("area", "list", LOA_URL="ftp://x")).code == 1
+    stranger = await shell("area", "list", LOA_TOKEN="loa_nonsense")
+    assert "sign in" in stranger.err
+    assert (await shell("--help")).code == 0
+
+
+async def test_a_saved_login_is_private_and_ends_with_logout(shell: Shell, staff: Staff) -> None:
+    viewer = {"name": "lan", "grants": [{"role": "viewer", "area_id": None}]}
+    _, made = await staff.call("POST", "/api/v1/users", viewer)
+    assert (await shell("login", "lan", given="wrong\n", LOA_TOKEN="")).code == 1
+    assert (await shell("login", "lan", given=f"{made['password']}\n", LOA_TOKEN="")).code == 0
+    saved = shell.home / "loa" / "login.json"
+    assert stat.S_IMODE(saved.stat().st_mode) == 0o600
+    assert (await shell("area", "list", LOA_TOKEN="")).code == 0
+    assert (await shell("logout", LOA_TOKEN="")).code == 0
+    assert not saved.exists()
+    assert (await shell("area", "list", LOA_TOKEN="")).code == 1
+
+
+async def test_care_on_the_machine_itself_while_it_runs(shell: Shell, staff: Staff, tmp_path: Path) -> None:
+    data = str(staff.running.foundation.config.data)
+    phrase = {"LOA_PASSPHRASE": "correct horse battery"}
+    verified = await shell("audit", "verify", "--data", data, "--json")
+    verdict = json.loads(verified.out)
+    assert (verified.code, verdict["ok"]) == (0, True)
+    expected = f"{verdict['head_seq']}:{verdict['head_hash']}"
+    assert (await shell("audit", "verify", "--data", data, "--expect", expected)).code == 0
+    assert (await shell("audit", "verify", "--data", data, "--expect", f"1:{'0' * 64}")).code == 1
+    assert (await shell("backup", str(tmp_path / "b.tar"), "--data", data, **phrase)).code == 0
+    assert (await shell("doctor", "--data", data, "--json")).code == 0
+    busy = await shell("restore", str(tmp_path / "b.tar"), "--data", data, "--replace", **phrase)
+    assert (busy.code, "stop it first" in busy.err) == (1, True)
+    assert (await shell("keys", "rotate", "--data", data)).code == 1
+    assert (await shell("keys", "seal", str(tmp_path / "root"), "--data", data, **phrase)).code == 0
+    shown = await shell("keys", "show", "--data", data, "--json")
+    assert json.loads(shown.out)["sealed"] is True
+    second = await shell("serve", "--data", data)
+    assert (second.code, "another controller" in second.err) == (1, True)
+    open_plain = await shell("serve", "--data", str(tmp_path / "x"), "--staff-listen", "0.0.0.0:1")
+    assert (open_plain.code, "TLS" in open_plain.err) == (1, True)
+
+
+async def test_an_administrator_who_forgot_everything(shell: Shell, staff: Staff) -> None:
+    data = str(staff.running.foundation.config.data)
+    made = await shell("user", "reset-password", "admin", "--data", data, "--json")
+    password = json.loads(made.out)["password"]
+    assert (await staff.call("POST", "/api/v1/login", {"name": "admin", "password": password}))[0] == 200
