@@ -23,7 +23,7 @@ from datetime import date, datetime, timedelta
 from typing import Final
 
 import structlog
-from sqlalchemy import bindparam, update
+from sqlalchemy import bindparam, delete, update
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -47,8 +47,10 @@ from schedules.model import ClusterSettings
 
 #: How long settings hold. Longer than any plan (35 days), and within the life of a superseded key (40 days).
 SETTINGS_LIFE: Final = timedelta(days=38)
-#: Issues kept per agent in the database.
-_KEPT_ISSUES: Final = 5
+#: How long what has expired stays in the database, for whoever asks what an agent was told.
+_KEEP_EXPIRED: Final = timedelta(days=30)
+#: Documents nobody was offered for so long are removed; longer than the longest plan (35 days) lives.
+_KEEP_DOCUMENTS: Final = timedelta(days=70)
 
 _ANSWERED = (
     update(tables.PlanIssue)
@@ -221,6 +223,23 @@ class Issuer:
                 self._behind.documents = behind.documents | self._behind.documents
                 self._behind.acks = behind.acks | self._behind.acks
                 raise
+
+    async def prune(self, in_use: frozenset[str]) -> None:
+        """Remove what expired long ago (once a day). ``in_use``: documents of the plan in force.
+
+        Raises:
+            StoreBusyError: the database is locked; there is another day.
+        """
+        now = self._clock.now()
+        issue, document = tables.PlanIssue, tables.Document
+        keep = in_use | {issue.plan.settings_sha256 for issue in self._issues.values()}
+        latest = select(func.max(issue.id)).group_by(col(issue.agent_id))
+        async with self._db.telemetry() as session:
+            old = delete(issue).where(col(issue.expires) < now - _KEEP_EXPIRED, col(issue.id).not_in(latest))
+            await session.exec(old)
+            stale = select(document.sha256).where(col(document.created_at) < now - _KEEP_DOCUMENTS)
+            for sha256 in [each for each in await session.exec(stale) if each not in keep]:
+                await session.exec(delete(document).where(col(document.sha256) == sha256))
 
     async def _write(self, session: AsyncSession, behind: _Behind) -> None:
         now = self._clock.now()

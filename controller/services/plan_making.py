@@ -53,6 +53,7 @@ class MadePlan:
     bodies: dict[str, bytes] = field(default_factory=dict)
     unencodable: dict[str, str] = field(default_factory=dict)  # cluster -> why it keeps its former plan
     gaps: Mapping[str, tuple[Gap, ...]] = field(default_factory=dict)
+    windows: tuple[Window, ...] = ()
     encoded: dict[int, EncodedDay] = field(default_factory=dict)  # by identity of the day, which is kept with it
 
 
@@ -69,7 +70,7 @@ def make_plan(
         compiled = compile_plan(rules, clusters, first_day=first_day, days=days_wanted)
     else:
         compiled = recompile(before.compiled, rules, clusters, first_day=first_day, days=days_wanted)
-    plan = MadePlan(compiled, settings, gaps=gaps)
+    plan = MadePlan(compiled, settings, gaps=gaps, windows=_windows(compiled))
     known = {} if before is None else before.encoded
     shared: dict[tuple[int, ...], tuple[DayReference, ...]] = {}
     for cluster_id, days in compiled.days.items():
@@ -83,14 +84,17 @@ def make_plan(
     return plan
 
 
-def relay_windows(plan: MadePlan, after: datetime, before: datetime) -> tuple[Window, ...]:
-    """Relays that sound somewhere between two instants."""
+def _windows(compiled: CompiledPlan) -> tuple[Window, ...]:
+    """Every relay of the plan, with its clusters; each distinct day is looked through once."""
+    relays: dict[int, tuple[Item, ...]] = {}
     found: dict[tuple[str, datetime], tuple[Item, set[str]]] = {}
-    for cluster_id, days in plan.compiled.days.items():
+    for cluster_id, days in compiled.days.items():
         for day in days:
-            for item in day.items:
-                if isinstance(item.content, Relay) and item.start < before and item.nominal_end > after:
-                    found.setdefault((item.rule_id, item.recurrence), (item, set()))[1].add(cluster_id)
+            items = relays.get(id(day))
+            if items is None:
+                items = relays[id(day)] = tuple(each for each in day.items if isinstance(each.content, Relay))
+            for item in items:
+                found.setdefault((item.rule_id, item.recurrence), (item, set()))[1].add(cluster_id)
     return tuple(_window(item, clusters) for item, clusters in found.values())
 
 

@@ -27,7 +27,7 @@ from controller.services.catalogue import Catalogue
 from controller.services.context import Clock
 from controller.services.directory import Change, Directory
 from controller.services.issuing import Issue, Issuer
-from controller.services.plan_making import MadePlan, Window, make_plan, relay_windows
+from controller.services.plan_making import MadePlan, Window, make_plan
 from controller.services.ports import AgentGateway
 from controller.services.rulebook import Gap, Rulebook
 from controller.store import Database, StoreBusyError, tables
@@ -36,10 +36,13 @@ from schedules.model import ClusterSettings, Item
 
 #: How long changes are gathered before they are compiled (at most 1 s to a new plan, with the compilation).
 GATHER: Final = timedelta(seconds=0.3)
-#: Agents signed for in one go: about 10 ms, so that a STOP in between is not late.
-_SLICE: Final = 25
+#: Agents signed for in one go: under 10 ms, so that a STOP in between is not late.
+_SLICE: Final = 10
+#: Clusters' settings looked up in one go: some milliseconds.
+_LOOKUPS: Final = 250
 #: What the compiler makes at most.
 _MOST_DAYS: Final = 35
+_PRUNE_EVERY: Final = timedelta(days=1)
 _RETRY: Final = timedelta(seconds=5)
 
 _log = structlog.get_logger(__name__)
@@ -69,8 +72,10 @@ class Planner:
         self._clock = clock
         self._horizon = horizon_days
         self._plan: MadePlan | None = None
+        self._settings: dict[str, ClusterSettings] = {}
         self._wake = asyncio.Event()
         self._dirty = True
+        self._pruned: datetime | None = None
         self._compiled_once = asyncio.Event()
         self._listeners: list[Callable[[], None]] = []
         #: When the plan in force was compiled, and how long that took; for /readyz and metrics.
@@ -99,6 +104,7 @@ class Planner:
                     self.fault = None
                 if self._issuer.waiting:
                     await self._issuer.flush()
+                await self._prune_daily()
                 await self._wake.wait()
             except StoreBusyError:
                 _log.warning("plan_waits_for_the_database")
@@ -133,11 +139,7 @@ class Planner:
         now = self._clock.now()
         begun = self._clock.mono_us()
         rules, gaps = self._rulebook.rules(self._catalogue.active_programmes())
-        settings = {
-            each.id: self._directory.effective_settings(each.id)
-            for each in self._directory.clusters.values()
-            if each.active
-        }
+        settings = await self._all_settings()
         first, days = self._span(now, settings.values())
         known = self._plan.bodies if self._plan is not None else {}
         self._plan = await asyncio.to_thread(make_plan, rules, settings, (first, days), gaps, self._plan)
@@ -219,7 +221,8 @@ class Planner:
 
     def windows(self, after: datetime, before: datetime) -> tuple[Window, ...]:
         """Relays that sound somewhere between two instants."""
-        return () if self._plan is None else relay_windows(self._plan, after, before)
+        known = () if self._plan is None else self._plan.windows
+        return tuple(each for each in known if each.start < before and each.end > after)
 
     # --- inside ------------------------------------------------------------------------------------------------
 
@@ -233,7 +236,27 @@ class Planner:
             return None
         return self._issuer.issue(agent_id, settings, plan.days.get(entry.cluster_id, ()))
 
+    async def _prune_daily(self) -> None:
+        now = self._clock.now()
+        if self._plan is not None and (self._pruned is None or now - self._pruned >= _PRUNE_EVERY):
+            self._pruned = now
+            await self._issuer.prune(frozenset(self._plan.bodies))
+
+    async def _all_settings(self) -> dict[str, ClusterSettings]:
+        """What holds at every active cluster; looked up a slice at a time, and only where something changed."""
+        clusters = self._directory.clusters
+        while changed := [each for each in clusters if each not in self._settings]:
+            for cluster_id in changed[:_LOOKUPS]:
+                self._settings[cluster_id] = self._directory.effective_settings(cluster_id)
+            await asyncio.sleep(0)
+        known = self._settings.items()
+        return {name: each for name, each in known if name in clusters and clusters[name].active}
+
     def _hear(self, change: Change) -> None:
+        if change.kind == "area":
+            self._settings.clear()
+        elif change.kind == "cluster":
+            self._settings.pop(change.id, None)
         if change.kind in {"area", "cluster", "agent", "recording", "source", "programme"}:
             if change.kind == "agent" and change.removed:
                 self._issuer.forget(change.id)

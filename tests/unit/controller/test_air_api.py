@@ -53,6 +53,9 @@ async def test_from_the_file_to_the_grid(tmp_path: Path) -> None:
         form.add_field("file", voice(tmp_path / "voice.wav").read_bytes(), filename="voice.wav")
         status, made = await upload(staff, {}, form)
         assert (status, made["state"], made["original_name"]) == (201, "processing", "voice.wav")
+        long = voice(tmp_path / "long.wav", 30.0).read_bytes()  # 2.9 MB: more than a JSON body may have
+        status, more = await upload(staff, {"area_id": area, "title": "Dài"}, io.BytesIO(long))
+        assert (status, (await settled(staff, more["id"]))["duration_s"]) == (201, 30.0)
         view = await settled(staff, made["id"])
         assert (view["state"], view["duration_s"]) == ("ready", 1.0)
         assert view["report"]["codec"] == "pcm_s16le"

@@ -7,10 +7,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlmodel import select
 
 from controller.services.catalogue import RecordingEntry
 from controller.services.clusters import ClusterService
 from controller.services.programme_model import RecordedSpec, RelaySpec, TargetSpec
+from controller.store import tables
 from protocol.documents import body_sha256, decode_day
 from protocol.envelope import open_envelope
 from protocol.errors import AlreadyHaveError, TrustError
@@ -236,3 +238,46 @@ async def test_an_old_day_is_still_served_after_a_change(tmp_path: Path) -> None
         await stage.air.programmes.withdraw(ADMIN, programme.id)
         await until(lambda: not stage.air.planner.items_of(cluster))
         assert await stage.air.planner.document(old) is not None
+
+
+async def test_rules_are_made_again_only_where_something_changed(tmp_path: Path) -> None:
+    async with open_stage(tmp_path, tasks=False) as stage:
+        area, other = await stage.area("here"), await stage.area("there")
+        await stage.cluster(area, "A")
+        await stage.cluster(other, "B")
+        await put_on_the_grid(stage, area)
+        await put_on_the_grid(stage, other, b"another")
+        book = stage.air.planner._rulebook
+        before, _ = book.rules(stage.air.catalogue.active_programmes())
+        await stage.cluster(other, "C")
+        after, _ = book.rules(stage.air.catalogue.active_programmes())
+        assert [old is new for old, new in zip(before, after, strict=True)] == [
+            False,
+            False,
+        ]  # places were looked up anew
+        (changed,) = [new for old, new in zip(before, after, strict=True) if old != new]
+        assert len(changed.targets) == 2
+        again, _ = book.rules(stage.air.catalogue.active_programmes())
+        assert all(old is new for old, new in zip(after, again, strict=True))
+
+
+async def test_what_expired_long_ago_is_removed_and_the_last_issue_stays(tmp_path: Path) -> None:
+    async with open_stage(tmp_path, tasks=False) as stage:
+        area = await stage.area()
+        cluster = await stage.cluster(area, "A")
+        await put_on_the_grid(stage, area)
+        issuer = stage.air.planner._issuer
+        for _ in range(3):
+            await stage.air.planner.compile()
+            await stage.air.planner.documents_for(stage.agent_of(cluster))
+            await issuer.flush()
+            stage.clock.advance(days=40)
+        await issuer.prune(frozenset(stage.air.planner._plan.bodies if stage.air.planner._plan else ()))
+        async with stage.base.db.read() as session:
+            kept = (await session.exec(select(tables.PlanIssue))).all()
+            documents = {row.sha256 for row in await session.exec(select(tables.Document))}
+        assert len(kept) == 1
+        assert set(kept[-1].days.values()) <= documents
+        last = issuer.of(stage.agent_of(cluster))
+        assert last is not None
+        assert last.plan.settings_sha256 in documents
