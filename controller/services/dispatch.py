@@ -15,6 +15,7 @@ Not here: who may give which order (:mod:`controller.services.orders`), copying 
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -38,6 +39,8 @@ from protocol.limits import MAX_BODY, MAX_COMMAND_LIFE, MAX_TARGETS
 #: Commands followed at a time.
 KEPT: Final = 500
 _NONCE_BYTES: Final = 16
+#: Agents noted in one go: some milliseconds.
+_SLICE: Final = 250
 
 _log = structlog.get_logger(__name__)
 
@@ -166,6 +169,8 @@ class Courier:
             entry = await self._journal.append(actor=actor, kind=kind_of(order), body=body, at=issued)
             durable = durable and entry.durable
             parts.append(await self._send(_numbered(draft, entry)))
+        for part in parts:  # everything is on its way before anything is written down about it
+            await self._mark_sent(part)
         first = parts[0].command
         dispatched = Dispatched(first.nonce, kind_of(order), issued, first.expires, tuple(parts), durable)
         self._keep(dispatched)
@@ -228,12 +233,17 @@ class Courier:
 
     async def _send(self, command: Command) -> Sent:
         sent = self._follow(command)
-        targets = frozenset(sent.states)
-        online = self._gateway.online() & targets
-        await self._gateway.send_command(sent.envelope, targets)
-        for agent_id in online:
-            self._mark(sent, agent_id, "sent")
+        await self._gateway.send_command(sent.envelope, frozenset(sent.states))
         return sent
+
+    async def _mark_sent(self, sent: Sent) -> None:
+        """Note who was online; a slice at a time, because their sockets are being written meanwhile."""
+        online = sorted(self._gateway.online() & sent.states.keys())
+        for at in range(0, len(online), _SLICE):
+            for agent_id in online[at : at + _SLICE]:
+                if sent.states[agent_id][0] == "queued":  # some have answered already
+                    self._mark(sent, agent_id, "sent")
+            await asyncio.sleep(0)
 
     def _follow(self, command: Command) -> Sent:
         envelope = seal_document(command, self._signers.key(Role.PLAN))
