@@ -195,7 +195,7 @@ class Conductor:
         stepped = self._offset_us is not None and abs(offset - self._offset_us) > OVERSLEPT_US
         now = wall.now(now_us)
         if stepped and self._offset_us is not None:
-            self._move_clock(timedelta(microseconds=offset - self._offset_us))
+            self._move_clock(timedelta(microseconds=offset - self._offset_us), now)
         self._offset_us = offset
         if overslept or stepped or (wall.trusted and not self._situation.time_trusted):
             self._situation = self._situation.updated(ready_from=now, time_trusted=wall.trusted)
@@ -203,10 +203,10 @@ class Conductor:
         self._remember_time(now_us)
         return now
 
-    def _move_clock(self, by: timedelta) -> None:
+    def _move_clock(self, by: timedelta, now: datetime) -> None:
         """Wall time was stepped while nothing sounded: orders move with it; the arbiter sees to its own past."""
-        self.orders.shift(by)
-        self._p.streams.shift(by)
+        self.orders.stepped(by, now)
+        self._p.streams.stepped(now)
         self._told = None
 
     def _settle_armed(self, now: datetime) -> None:

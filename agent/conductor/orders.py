@@ -4,8 +4,8 @@ Rules kept here:
 
 1. Of STOP only the newest matters. Other orders are at most :data:`LIMIT`; beyond it the oldest that only silences
    goes first (the arbiter remembers what it did), then the oldest of all.
-2. An order's times are brought onto the agent's clock when it is taken: without trusted time (only an emergency
-   gets that far) its start is now, and when the clock is stepped later, the orders are moved with it.
+2. Without trusted time (only an emergency gets that far) an order's start is now, by the agent's own reading, and it
+   is moved along when the clock is set. With trusted time its own times hold.
 3. An order is forgotten when nothing of it can sound any more.
 """
 
@@ -28,6 +28,7 @@ FRESH = timedelta(seconds=30)
 class _Standing:
     order: Order
     until: datetime
+    by_own_clock: bool  # taken without trusted time: its times are the agent's own reading
 
 
 class Orders:
@@ -53,32 +54,35 @@ class Orders:
                 # A STOP that just came means everything until now, whatever two clocks say. One that was long on
                 # its way means what was due when it was given, and not what began since.
                 late = trusted and now - command.issued > FRESH
-                self._keep(Stop(command.issued if late else now), max(command.expires, now + timedelta(minutes=1)))
+                until = max(command.expires, now + _MINUTE)
+                self._keep(_Standing(Stop(command.issued if late else now), until, not trusted))
             case WithdrawOrder(rule_id=rule_id, recurrence=recurrence):
-                self._keep(Withdraw(now, rule_id, recurrence), command.expires if trusted else now + _DAY)
+                until = command.expires if trusted else now + _DAY
+                self._keep(_Standing(Withdraw(now, rule_id, recurrence), until, not trusted))
             case PlayOrder(item=item):
                 local = item if trusted else moved(item, now - item.start)
-                self._keep(PlayNow(max(now, local.start), local), local.expires)
+                self._keep(_Standing(PlayNow(max(now, local.start), local), local.expires, not trusted))
 
     def forget(self, now: datetime) -> None:
         """Drop what is over."""
         if any(one.until <= now for one in self._standing):
             self._standing = tuple(one for one in self._standing if one.until > now)
 
-    def shift(self, by: timedelta) -> None:
-        """The wall clock was stepped by this much."""
-        self._standing = tuple(_Standing(_shifted(one.order, by), one.until + by) for one in self._standing)
+    def stepped(self, by: timedelta, now: datetime) -> None:
+        """The wall clock was set: it moved by this much, and shows ``now``."""
+        self._standing = tuple(_moved_along(one, by, now) for one in self._standing)
 
-    def _keep(self, order: Order, until: datetime) -> None:
+    def _keep(self, standing: _Standing) -> None:
         rest = self._standing
-        if isinstance(order, Stop):
+        if isinstance(standing.order, Stop):
             rest = tuple(one for one in rest if not isinstance(one.order, Stop))
         while len(rest) >= LIMIT:
             oldest = next((one for one in rest if not isinstance(one.order, PlayNow)), rest[0])
             rest = tuple(one for one in rest if one is not oldest)
-        self._standing = (*rest, _Standing(order, until))
+        self._standing = (*rest, standing)
 
 
+_MINUTE = timedelta(minutes=1)
 _DAY = timedelta(days=1)
 
 
@@ -88,11 +92,11 @@ def moved(item: Item, by: timedelta) -> Item:
     return replace(item, start=item.start + by, expires=item.expires + by, slot_end=slot_end)
 
 
-def _shifted(order: Order, by: timedelta) -> Order:
-    match order:
-        case PlayNow(at=at, item=item):
-            return PlayNow(at + by, moved(item, by))
-        case Stop(at=at):
-            return Stop(at + by)
-        case Withdraw(at=at, rule_id=rule_id, recurrence=recurrence):
-            return Withdraw(at + by, rule_id, recurrence)
+def _moved_along(standing: _Standing, by: timedelta, now: datetime) -> _Standing:
+    order = standing.order
+    if not standing.by_own_clock:
+        # Its own times are true. Only "now" was taken from the old reading, and must not lie in the future.
+        return replace(standing, order=replace(order, at=min(order.at, now)))
+    if isinstance(order, PlayNow):
+        order = replace(order, item=moved(order.item, by))
+    return replace(standing, order=replace(order, at=order.at + by), until=standing.until + by)

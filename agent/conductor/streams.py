@@ -52,6 +52,7 @@ class OpenStream:
     title: str
     opened_us: MonoUs
     opened_under: int | None  # the timeline followed when it was opened
+    by_own_clock: bool  # opened without trusted time: its end counts from when it came
     first_at: MediaUs | None = None
     dry_at: MonoUs | None = None
     ended_at: MonoUs | None = None
@@ -72,8 +73,8 @@ class LiveStreams:
 
     # -- orders -------------------------------------------------------------------------------------------
 
-    def open(self, document: StreamOpen, gate: BundleGate, *, shift: timedelta) -> None:
-        """Open or extend a stream. ``shift`` brings the document's times onto this agent's clock (normally zero).
+    def open(self, document: StreamOpen, gate: BundleGate, *, now: datetime, trusted: bool) -> None:
+        """Open or extend a stream. ``now``: the agent's wall time; not ``trusted``, the stream lives by it alone.
 
         Raises:
             TrustError: an extension that changes more than the end and the targets.
@@ -81,22 +82,29 @@ class LiveStreams:
         known = self._open.get(document.stream)
         if known is not None:
             known.gate.extend(document)
-            known.source = replace(known.source, not_after=document.not_after + shift)
+            _, not_after = _times(document, now, trusted=not known.by_own_clock)
+            known.source = replace(known.source, not_after=not_after)
             return
+        opened_at, not_after = _times(document, now, trusted=trusted)
         source = LiveSource(
             stream_id=document.stream,
             priority=document.priority,
-            opened_at=document.opened + shift,
-            not_after=document.not_after + shift,
+            opened_at=opened_at,
+            not_after=not_after,
             rule_id=document.rule_id,
             recurrence=document.recurrence,
             healthy=False,
         )
         if len(self._open) >= OPEN_LIMIT:
             self.close(min(self._open, key=lambda name: (self._open[name].source.priority, self._open[name].opened_us)))
-        feed = LiveFeed(self._timebase.to_mono)
         self._open[document.stream] = OpenStream(
-            source, gate, feed, document.title, self._clock.mono_us(), self._timebase.timeline
+            source=source,
+            gate=gate,
+            feed=LiveFeed(self._timebase.to_mono),
+            title=document.title,
+            opened_us=self._clock.mono_us(),
+            opened_under=self._timebase.timeline,
+            by_own_clock=not trusted,
         )
         self._closed.pop(document.stream, None)
         self._take_early(document.stream)
@@ -108,11 +116,12 @@ class LiveStreams:
             while len(self._closed) > _CLOSED_REMEMBERED:
                 self._closed.popitem(last=False)
 
-    def shift(self, by: timedelta) -> None:
-        """The agent's wall clock was stepped by this much."""
+    def stepped(self, now: datetime) -> None:
+        """The wall clock was set, and is trusted now: what lived by the agent's own reading gets its true times."""
         for stream in self._open.values():
-            source = stream.source
-            stream.source = replace(source, opened_at=source.opened_at + by, not_after=source.not_after + by)
+            opened_at, not_after = _times(stream.gate.opened, now, trusted=True)
+            stream.by_own_clock = False
+            stream.source = replace(stream.source, opened_at=opened_at, not_after=not_after)
 
     # -- sound --------------------------------------------------------------------------------------------
 
@@ -227,3 +236,10 @@ class LiveStreams:
         while self._early and now - self._early[0][0] > EARLY_US:
             _, name, _ = self._early.popleft()
             self._report("bundle_no_open", f"bundles of stream {name:016x}, which no signed document opened")
+
+
+def _times(document: StreamOpen, now: datetime, *, trusted: bool) -> tuple[datetime, datetime]:
+    """When a stream was opened and ends, on the agent's clock. It is never opened in the future."""
+    if trusted:
+        return min(document.opened, now), document.not_after
+    return now, now + (document.not_after - document.opened)

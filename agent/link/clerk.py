@@ -57,7 +57,7 @@ from protocol.messages import (
     StreamOpenOffer,
 )
 from protocol.trust import TrustedState, Verified
-from schedules.instants import to_unix_us
+from schedules.instants import from_unix_us, to_unix_us
 from schedules.ladder import Priority
 from schedules.model import Item
 
@@ -224,7 +224,7 @@ class Clerk:
         await self._persist(verified, Batch(orders=(kept,)), urgent=urgent)
         self._o.trust.commit(verified)
         self._keep(kept)
-        self._o.streams.open(document, gate, shift=self.shift_for(document.opened))
+        self._o.streams.open(document, gate, now=self._stamp(), trusted=self._o.wall.trusted)
         self._o.conductor.poke()
         self._accept(verified.kind, document.term, document.seq)
         await self._o.pin(self._o.trust.counters, self._o.trust.root_public)
@@ -327,16 +327,13 @@ class Clerk:
             if isinstance(command.order, PlayOrder):  # what only silenced is in the arbiter's memory
                 self._o.conductor.take(command)
             return
-        opened = judge.verify_stream_open(kept.envelope, now=now).document
-        self._o.streams.open(opened, judge.gate(opened), shift=self.shift_for(opened.opened))
+        # It was fresh when it was accepted, and nothing sounds of it before the controller speaks again: the stream is
+        # known from the first moment on, so that the arbiter does not take it for closed.
+        last = from_unix_us(kept.until_us) - timedelta(microseconds=1)
+        opened = judge.verify_stream_open(kept.envelope, now=now or last).document
+        self._o.streams.open(opened, judge.gate(opened), now=self._stamp(), trusted=self._o.wall.trusted)
 
     # -- helpers ------------------------------------------------------------------------------------------
-
-    def shift_for(self, opened: datetime) -> timedelta:
-        """What brings a fresh document's times onto the agent's clock: nothing, unless its clock is not trusted."""
-        if self._o.wall.trusted:
-            return timedelta(0)
-        return self._o.wall.now(self._o.clock.mono_us()) - opened
 
     def forget(self) -> None:
         """Drop kept orders that are over, here and on the disk."""

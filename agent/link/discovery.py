@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import random
+import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -108,6 +109,9 @@ class MdnsFinder:
         from zeroconf.asyncio import AsyncServiceBrowser, AsyncZeroconf  # noqa: PLC0415
 
         try:
+            for address in self._interfaces:  # zeroconf would leave a socket behind when there is no such address
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+                    probe.bind((address, 0))
             self._zeroconf = AsyncZeroconf(
                 interfaces=list(self._interfaces) or InterfaceChoice.All, ip_version=IPVersion.V4Only
             )

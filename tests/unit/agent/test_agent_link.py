@@ -328,7 +328,7 @@ async def test_a_live_stream_sounds_and_forged_bundles_do_not(tmp_path: Path) ->
         await asyncio.sleep(2.2)  # the clock has had its bursts
         await controller.send_open(agent_id, controller.stream_open(7, Priority.COMMUNE_LIVE))
         await controller.until(lambda: agent_id in controller.streams)
-        begin = MediaUs(controller.media_now() + 600_000)
+        begin = MediaUs(controller.media_now() + 1_500_000)
         forged = controller.bundles(7, begin=begin, count=2, key=SigningKey.generate())
         for frame in [*forged, *controller.bundles(7, begin=begin, count=10)]:
             await controller.streams[agent_id].send_bytes(frame)
@@ -346,7 +346,7 @@ async def test_a_bundle_of_class_80_comes_over_the_control_connection(tmp_path: 
     ):
         agent_id = await enrolled(controller)
         await eventually(lambda: agent.cluster is not None and agent.cluster.wall.trusted)
-        begin = MediaUs(controller.media_now() + 600_000)
+        begin = MediaUs(controller.media_now() + 1_500_000)
         frames = controller.bundles(9, begin=begin, count=5)
         await controller.sessions[agent_id].ws.send_bytes(frames[0])  # overtakes its open
         await controller.send_open(agent_id, controller.stream_open(9, Priority.EMERGENCY_LIVE))
