@@ -88,40 +88,52 @@ async def test_clusters_with_the_same_programme_share_their_days(tmp_path: Path)
         assert clips == {recording.sha256, second.sha256, stage.air.chimes["opening"].sha256}
 
 
+async def replan(stage: Stage) -> list[tuple[str, tuple[bytes, ...]]]:
+    """One round of the planner; returns what was offered in it."""
+    stage.gateway.plans.clear()
+    await stage.air.planner.compile()
+    await stage.air.planner.offer()
+    return list(stage.gateway.plans)
+
+
 async def test_a_change_reaches_who_is_online_and_nobody_twice(tmp_path: Path) -> None:
-    async with open_stage(tmp_path) as stage:
+    async with open_stage(tmp_path, tasks=False) as stage:
         area, other = await stage.area("here"), await stage.area("there")
         cluster, far = await stage.cluster(area, "A"), await stage.cluster(other, "B")
         agent, stranger = stage.agent_of(cluster), stage.agent_of(far)
+        away = await stage.agent(cluster)
         stage.gateway.present |= {agent, stranger}
-        await stage.air.planner.documents_for(agent)
-        await stage.air.planner.documents_for(stranger)
-        await until(lambda: not stage.air.planner._dirty)
-        stage.gateway.plans.clear()
+        assert {who: len(told) for who, told in await replan(stage)} == {agent: 2, stranger: 2}
+        assert await replan(stage) == []
         await put_on_the_grid(stage, area)
-        await until(lambda: any(who == agent and plan(told[-1]).days for who, told in stage.gateway.plans))
-        assert all(len(told) == 1 for _, told in stage.gateway.plans), "settings did not change"
-        assert {who for who, _ in stage.gateway.plans} == {agent}
-        told = len(stage.gateway.plans)
-        stage.air.planner.poke()
-        await until(lambda: not stage.air.planner._dirty)
-        assert len(stage.gateway.plans) == told
+        ((who, told),) = await replan(stage)
+        assert (who, len(told), len(plan(told[0]).days)) == (agent, 1, 6)  # settings did not change
+        assert await replan(stage) == []
+        theirs = await stage.air.planner.documents_for(away)
+        assert theirs is not None
+        assert plan(theirs[1]).days == plan(told[0]).days
 
 
 async def test_the_volume_is_new_settings_at_once(tmp_path: Path) -> None:
-    async with open_stage(tmp_path) as stage:
+    async with open_stage(tmp_path, tasks=False) as stage:
         cluster = await stage.cluster(await stage.area(), "A")
-        agent = stage.agent_of(cluster)
-        stage.gateway.present.add(agent)
-        await stage.air.planner.documents_for(agent)
-        await until(lambda: not stage.air.planner._dirty)
-        before = len(stage.gateway.plans)
+        stage.gateway.present.add(stage.agent_of(cluster))
+        await replan(stage)
         service = ClusterService(stage.base.db, stage.base.directory, stage.clock)
         await service.set_volume(ADMIN, cluster, {Priority.PROGRAMME: -6.0})
-        await until(lambda: len(stage.gateway.plans) > before)
-        envelopes = stage.gateway.plans[-1][1]
+        ((_, envelopes),) = await replan(stage)
         assert settings(envelopes[0]).cluster.gain_db(Priority.PROGRAMME) == -6.0
         assert plan(envelopes[1]).settings_sha256 == body_sha256(open_envelope(envelopes[0]).payload)
+
+
+async def test_the_planner_follows_changes_by_itself(tmp_path: Path) -> None:
+    async with open_stage(tmp_path) as stage:
+        area = await stage.area()
+        agent = stage.agent_of(await stage.cluster(area, "A"))
+        stage.gateway.present.add(agent)
+        await put_on_the_grid(stage, area)
+        await until(lambda: any(plan(told[-1]).days for _, told in stage.gateway.plans))
+        assert stage.air.planner.fault is None
 
 
 async def test_a_restart_offers_the_very_same_bytes(tmp_path: Path) -> None:
