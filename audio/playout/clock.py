@@ -59,8 +59,8 @@ class _LoopTimer:
         if early > _EARLY_US:
             self._sleep()
             return
-        if early > 0:
-            time.sleep(early / 1e6)
+        while monotonic_us() < self._at:
+            pass  # too short to sleep
         self._callback()
 
     def cancel(self) -> None:

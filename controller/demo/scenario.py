@@ -6,6 +6,7 @@ that the controller lives in the same process.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -174,9 +175,9 @@ def _sign_in(url: str, name: str, password: str) -> Login:
 
 
 def _when(ask: Callable[[], Any], done: Callable[[Any], bool], what: str) -> Any:
-    deadline = time.monotonic() + _PROCESSING_S
+    deadline, pause = time.monotonic() + _PROCESSING_S, threading.Event()
     while not done(answer := ask()):
         if time.monotonic() > deadline:
             raise ScenarioError(f"not within {_PROCESSING_S:.0f} s: {what}")
-        time.sleep(_POLL_S)
+        pause.wait(_POLL_S)
     return answer

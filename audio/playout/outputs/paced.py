@@ -20,6 +20,10 @@ from audio.playout.outputs.port import Driver
 from audio.playout.outputs.wavfile import WavFile
 from schedules.instants import SAMPLE_RATE, MonoUs
 
+#: How far ahead a block is handed over: what a sound card buffers with PortAudio's ``latency='high'`` on ALSA is of
+#: this size, so a busy machine makes these outputs run dry no sooner than a real one, and a stop takes no less.
+DEVICE_LATENCY_MS = 120
+
 
 class PacedOutput(KeptOutput):
     """Hands over a block shortly before its instant."""
@@ -63,7 +67,7 @@ class NullOutput(PacedOutput):
 
     exact: ClassVar[bool] = True
 
-    def __init__(self, *, block_ms: int = 100, latency_ms: int = 50) -> None:
+    def __init__(self, *, block_ms: int = 100, latency_ms: int = DEVICE_LATENCY_MS) -> None:
         super().__init__("null", block_ms=block_ms, latency_ms=latency_ms)
 
     def _write(self, block: Samples) -> None:
@@ -73,7 +77,7 @@ class NullOutput(PacedOutput):
 class WavOutput(PacedOutput):
     """A recording of everything that sounds (mono, 16 bits). Time in which nothing is armed is not recorded."""
 
-    def __init__(self, path: Path, *, block_ms: int = 20, latency_ms: int = 40) -> None:
+    def __init__(self, path: Path, *, block_ms: int = 20, latency_ms: int = DEVICE_LATENCY_MS) -> None:
         super().__init__(f"wav:{path}", block_ms=block_ms, latency_ms=latency_ms)
         self._file = WavFile(path)
 
