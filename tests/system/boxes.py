@@ -15,6 +15,7 @@ from typing import Any, Self
 import numpy as np
 
 from audio.pcm import Samples, from_s16
+from audio.playout.outputs.paced import DEVICE_LATENCY_MS
 from tests.system.desk import Desk, local
 from tests.system.processes import BIN, Process, run, wait_until
 from tests.system.pulse_hall import find
@@ -24,8 +25,8 @@ _HEADER = 44
 _POLL_S = 0.004
 #: A pause in the growth of the file longer than this is a time in which nothing was armed.
 _PAUSE_S = 0.4
-#: The WAV output hands over blocks of 20 ms 40 ms ahead: the end of the file sounds this much after it was written.
-_AHEAD_S = 0.060
+#: The WAV output hands over blocks of 20 ms ahead of time: the end of the file sounds this much after it was written.
+_AHEAD_S = (DEVICE_LATENCY_MS + 20) / 1000
 #: Louder than this (of full scale) is sound.
 SOUND = 0.004
 
