@@ -24,7 +24,6 @@ from agent.cache.state import Batch, Key, StateStore
 from agent.cluster import Cluster, Memory, dac_ppm
 from agent.config import AgentConfig
 from agent.errors import AgentError, ConfigError
-from agent.health.faults import Watch
 from agent.host import Host
 from agent.link.archive import Shelves, read_shelves, restore
 from agent.link.backoff import Backoff
@@ -32,6 +31,7 @@ from agent.link.enrolment import CodeEnrolment, enrol_by_token
 from agent.link.locate import Locator
 from agent.link.transport import Socket
 from agent.supervise import Supervisor
+from agent.watch import Watch
 from audio.playout import Decoding, EnginePlayer, Player, TimedPlayer, open_output
 from protocol.counters import Counters
 from protocol.documents import DocumentKind

@@ -26,7 +26,6 @@ from agent.conductor.streams import LiveStreams
 from agent.conductor.wall import Reading, Source, SteadyWall
 from agent.config import AgentConfig
 from agent.errors import StorageError
-from agent.health.faults import Watch
 from agent.health.report import Reporter, Subjects
 from agent.host import Host
 from agent.link.address import Address
@@ -41,6 +40,7 @@ from agent.link.stream import StreamKeeper
 from agent.link.supply import Supply
 from agent.link.timing import ClockCaller
 from agent.supervise import Child
+from agent.watch import Watch
 from audio.playout import OutputStatus, Player
 from protocol.clock import ClockFilter
 from protocol.counters import Counters

@@ -17,14 +17,12 @@ from typing import Any
 import structlog
 
 from agent.app import Agent
+from agent.asking import ASK_S, SOCKET_NAME
 from agent.errors import StatusError
 
 log = structlog.get_logger("agent.status")
 
-SOCKET_NAME = "agent.sock"
-ASK_S = 5.0
 _LARGEST_QUESTION = 4096
-_LARGEST_ANSWER = 1024 * 1024
 #: Bytes of a path that the kernel takes for a UNIX socket.
 _LONGEST_PATH = 107
 
@@ -104,41 +102,6 @@ def describe(agent: Agent) -> dict[str, Any]:
             title = "" if upcoming.item is None else upcoming.item.title
             said["next"] = {"at": upcoming.since.isoformat(), "title": title, "priority": int(upcoming.priority)}
     return said
-
-
-def ask(data: Path, question: dict[str, Any]) -> dict[str, Any]:
-    """Ask the agent that runs in ``data``. Blocking.
-
-    Raises:
-        StatusError: ``not_running`` or ``bad_status``.
-    """
-    path = data / SOCKET_NAME
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
-            asking.settimeout(ASK_S)
-            asking.connect(str(path))
-            asking.sendall(json.dumps(question).encode() + b"\n")
-            answer = _read_line(asking)
-    except OSError as error:
-        message = f"no agent runs with {data} (or you may not ask it): {error.strerror or error}"
-        raise StatusError("not_running", message) from error
-    try:
-        said = json.loads(answer)
-    except ValueError as error:
-        raise StatusError("bad_status", "the agent's answer makes no sense") from error
-    if not isinstance(said, dict):
-        raise StatusError("bad_status", "the agent's answer makes no sense")
-    return said
-
-
-def _read_line(asking: socket.socket) -> bytes:
-    answer = b""
-    while not answer.endswith(b"\n") and len(answer) < _LARGEST_ANSWER:
-        piece = asking.recv(65536)
-        if not piece:
-            break
-        answer += piece
-    return answer
 
 
 def _answers(path: Path) -> bool:

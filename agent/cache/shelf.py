@@ -11,7 +11,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 
 from agent.cache.media import MediaStore
-from agent.health.faults import Watch
+from agent.watch import Watch
 
 #: Sounds hashed at once for one agent; an item of a thousand pieces waits its turn.
 _PROVING_LIMIT = 4

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
-from agent.selftest import Check
+if TYPE_CHECKING:
+    from agent.selftest import Check
 
 
 def print_status(said: dict[str, Any]) -> None:

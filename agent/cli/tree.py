@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated
 
-import structlog
 import typer
 
 from agent.cli.output import clean_errors, say, set_up_logs
@@ -99,8 +100,8 @@ def swarm(  # noqa: PLR0917
 def status(data: Data = Path("/var/lib/loa-agent"), as_json: AsJson = False) -> None:  # noqa: FBT002
     """What the running agent thinks and plays, and the enrolment digits."""
     with clean_errors(as_json=as_json):
+        from agent.asking import ask  # noqa: PLC0415
         from agent.cli.tables import print_status  # noqa: PLC0415
-        from agent.localstatus import ask  # noqa: PLC0415
 
         said = ask(data, {"ask": "status"})
         if as_json:
@@ -116,8 +117,8 @@ def confirm(
 ) -> None:
     """Say that the desk shows the same enrolment digits as this agent."""
     with clean_errors():
+        from agent.asking import ask  # noqa: PLC0415
         from agent.errors import StatusError  # noqa: PLC0415
-        from agent.localstatus import ask  # noqa: PLC0415
 
         if not ask(data, {"ask": "confirm", "digits": digits})["ok"]:
             message = "these are not the digits this agent shows: do NOT approve at the desk, and look who answers"
@@ -152,7 +153,9 @@ def main() -> None:
     """Entry point of ``loa-agent``."""
     try:
         app()
-    except Exception as error:  # noqa: BLE001 - the last place: a person gets a sentence, the log gets the rest
-        structlog.get_logger("agent").error("unexpected", exc_info=True)
-        sys.stderr.write(f"loa-agent: an unexpected fault: {error!r}. Please report it with the lines above.\n")
+    except Exception as error:  # noqa: BLE001 - the last place: a person gets a sentence, LOA_DEBUG=1 shows the rest
+        if os.environ.get("LOA_DEBUG"):
+            traceback.print_exc()
+        message = f"an unexpected fault: {error!r}. Please report it; LOA_DEBUG=1 shows where it happened"
+        sys.stderr.write(f"loa-agent: {message} (unexpected)\n")
         sys.exit(1)

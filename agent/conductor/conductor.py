@@ -15,6 +15,7 @@ Not here: what sounds (:mod:`schedules.arbiter`), how it gets on stage (:mod:`ag
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -47,6 +48,7 @@ REMEMBER_US = 600_000_000
 
 #: Digits of the microseconds until the year 9999.
 _LONGEST_FLOOR = 18
+_AFTER_US = 1_000
 
 
 class Conductor:
@@ -307,6 +309,15 @@ class Conductor:
 
 
 def time_floor(values: dict[Key, bytes]) -> int:
-    """The last persisted wall time in microseconds since 1970; 0 when there is none or it cannot be read."""
+    """The latest wall time the disk knows of, in microseconds since 1970; 0 when there is none.
+
+    Never before the arbiter's own last instant: a box that boots without a clock must not live through the same
+    minutes twice and take its absence for none.
+    """
     text = values.get(Key.WALL, b"0")
-    return int(text) if text.isdigit() and len(text) <= _LONGEST_FLOOR else 0
+    floor = int(text) if text.isdigit() and len(text) <= _LONGEST_FLOOR else 0
+    try:
+        decided = json.loads(values.get(Key.ARBITER, b"{}")).get("at")
+    except (ValueError, AttributeError):
+        decided = None
+    return max(floor, decided + _AFTER_US) if isinstance(decided, int) else floor

@@ -28,7 +28,7 @@ from agent.conductor.plays import PlayBook
 from agent.conductor.stage import YIELD_FADE_MS, Act, Callbacks, Ending, Stage
 from agent.conductor.streams import LiveStreams
 from agent.conductor.wall import SteadyWall
-from agent.health.faults import Watch
+from agent.watch import Watch
 from audio.errors import AudioError
 from audio.playout import Cue, LiveCue, Outcome, Player
 from protocol.errors import ClockError

@@ -9,9 +9,9 @@ from agent.clocks import Clock
 from agent.conductor.conductor import Conductor
 from agent.conductor.plays import record_id
 from agent.conductor.wall import SteadyWall
-from agent.health.faults import Watch
 from agent.health.probe import Condition, Probe
 from agent.link.clerk import InForce
+from agent.watch import Watch
 from audio.playout import OutputStatus, Player, Timing
 from protocol.clock import ClockFilter
 from protocol.limits import MAX_FAULTS

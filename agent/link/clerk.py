@@ -32,7 +32,7 @@ from agent.conductor.conductor import Conductor
 from agent.conductor.streams import LiveStreams
 from agent.conductor.wall import SteadyWall
 from agent.errors import AgentError, StorageError
-from agent.health.faults import Watch
+from agent.watch import Watch
 from protocol.counters import Counters
 from protocol.documents import (
     Command,

@@ -25,13 +25,13 @@ import structlog
 
 from agent.clocks import Clock
 from agent.errors import LinkError, StorageError
-from agent.health.faults import Watch
 from agent.link.clerk import Clerk
 from agent.link.enrolment import SOFTWARE
 from agent.link.fetch import Door
 from agent.link.timing import ClockCaller
 from agent.link.transport import Socket
 from agent.supervise import together
+from agent.watch import Watch
 from protocol.handshake import AgentHandshake
 from protocol.keys import SigningKey
 from protocol.link import NONCE_BYTES

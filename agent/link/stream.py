@@ -13,11 +13,11 @@ from urllib.parse import quote
 import structlog
 
 from agent.errors import LinkError
-from agent.health.faults import Watch
 from agent.link.backoff import Backoff
 from agent.link.fetch import Door
 from agent.link.transport import Socket, Transport
 from agent.supervise import together
+from agent.watch import Watch
 
 log = structlog.get_logger("agent.link")
 

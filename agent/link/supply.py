@@ -14,10 +14,10 @@ import structlog
 from agent.cache.shelf import Shelf
 from agent.conductor.conductor import Conductor
 from agent.errors import AgentError, LinkError, MediaError
-from agent.health.faults import Watch
 from agent.link.backoff import Backoff
 from agent.link.clerk import Clerk
 from agent.link.fetch import Door, Fetcher
+from agent.watch import Watch
 from protocol.documents import PlanManifest
 from protocol.errors import ProtocolError
 from protocol.trust import Verified

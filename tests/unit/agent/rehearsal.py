@@ -16,8 +16,8 @@ from agent.conductor.conductor import Conductor, time_floor
 from agent.conductor.performance import Parts
 from agent.conductor.streams import LiveStreams
 from agent.conductor.wall import Reading, Source, SteadyWall
-from agent.health.faults import Watch
 from agent.link.archive import Shelves, read_shelves
+from agent.watch import Watch
 from audio.playout import TimedPlayer, Timer
 from protocol.clock import ClockFilter
 from protocol.documents import CloseStreamOrder, Command, Order, PlayOrder, StopOrder, Targets, WithdrawOrder

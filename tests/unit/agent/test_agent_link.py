@@ -161,6 +161,7 @@ async def test_what_is_not_ours_is_refused_reported_and_never_sounds(tmp_path: P
         stranger = Keys()
         async with running_agent(tmp_path / "agent", provisioning) as agent:
             agent_id = await enrolled(controller)
+            await eventually(lambda: agent.cluster is not None and agent.cluster.wall.trusted)
             one = bulletin(controller.sound(0.5), soon(600))
             good = controller.plan(agent_id, (one,))
             older = good

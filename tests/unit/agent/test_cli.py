@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from agent.asking import ask
 from agent.cli.tables import print_checks, print_status
 from agent.config import AgentConfig
 from agent.errors import ConfigError, StatusError
-from agent.localstatus import StatusSocket, ask
+from agent.localstatus import StatusSocket
 from agent.selftest import check_disk, check_network, check_tone
 from agent.swarm.processes import ranges
 from agent.swarm.swarm import SwarmConfig

@@ -86,6 +86,24 @@ def test_a_crash_in_the_middle_skips_when_the_item_says_so() -> None:
     assert after.heard() is None
 
 
+@pytest.mark.parametrize("late", [LateKind.JOIN, LateKind.SKIP])
+def test_a_crash_in_the_middle_on_a_box_without_a_clock(late: LateKind) -> None:
+    """Until the controller speaks the box thinks it is the minute it died in; it must not take that for no absence."""
+    one = item("a", START, 20, late=LatePolicy(late))
+    before = Rehearsal(one)
+    before.run_until(START + timedelta(seconds=5))
+    after = before.crash(one, off_for=4, trusted=False)
+    after.run_for(1)
+    assert after.heard() is None
+    after.learn_time()
+    after.run_until(START + timedelta(seconds=15))
+    assert (after.heard() is not None) is (late is LateKind.JOIN)
+    after.run_until(START + timedelta(seconds=60))
+    (record,) = after.records()
+    assert record.outcome is PlayOutcome.PARTIAL
+    assert record.frames == (10 * SAMPLE_RATE if late is LateKind.JOIN else 0)
+
+
 @pytest.mark.parametrize("died_after", [-1.0, 0.0, 0.5])
 def test_what_began_is_never_begun_again_from_its_first_sample(died_after: float) -> None:
     """Killed just before or after the start, with nothing written since it was armed: the armed state counts."""

@@ -15,13 +15,13 @@ from agent.conductor.amplifier import NoAmplifier, line_request, open_amplifier
 from agent.conductor.guard import LIMIT, WINDOW_US, StartGuard
 from agent.conductor.wall import SLEW_PPM, STEP_US, Reading, Source, SteadyWall
 from agent.errors import AgentError, ConfigError, SupervisionError
-from agent.health.faults import EVENTS_WAITING, REPEAT_US, Watch
 from agent.health.probe import Probe
 from agent.health.timekeeping import Timekeeper
 from agent.link.address import read_address
 from agent.link.backoff import FLOOR_S, Backoff
 from agent.notify import SystemdNotifier
 from agent.supervise import Supervisor, together
+from agent.watch import EVENTS_WAITING, REPEAT_US, Watch
 from schedules.instants import MonoUs, to_unix_us
 from schedules.model import Amplifier
 from tests.unit.agent.rehearsal import T0, SimClock
