@@ -13,6 +13,7 @@ import http.client
 import json
 import os
 import ssl
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ DEFAULT_URL = "http://127.0.0.1:8470"
 #: Longest wait for an answer, in seconds; uploads get longer because the controller decodes before it answers.
 TIMEOUT = 30.0
 UPLOAD_TIMEOUT = 600.0
+#: A connection that was idle for longer is not used again, in seconds.
+_IDLE_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,7 @@ class ApiClient:
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise CliError(f"{self._login.url!r} is not a URL such as {DEFAULT_URL}", code="bad_url")
         self._base = parts.path.rstrip("/")
+        self._used = 0.0
         self._connection = self._connect(parts.scheme, parts.hostname, parts.port)
 
     def __enter__(self) -> Self:
@@ -189,6 +193,8 @@ class ApiClient:
             **({"Authorization": f"Bearer {self._login.token}"} if self._login.token else {}),
         }
         try:
+            if time.monotonic() - self._used > _IDLE_S:
+                self._connection.close()  # the controller may have closed it; opening it anew loses nothing
             if self._connection.sock is None:
                 self._connection.connect()
                 self._check_certificate()
@@ -196,6 +202,7 @@ class ApiClient:
                 self._connection.request(method, target, body=body, headers={**own, **headers})
             response = self._connection.getresponse()
             content = response.read()
+            self._used = time.monotonic()
         except (OSError, http.client.HTTPException) as error:
             why = str(error) or type(error).__name__
             raise CliError(

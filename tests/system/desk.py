@@ -37,7 +37,7 @@ class Desk:
     def start(self) -> None:
         flags = ["--staff-listen", f"127.0.0.1:{self.staff_port}", "--agent-listen", f"127.0.0.1:{self.agent_port}"]
         flags.append("--announce" if self._announce else "--no-announce")
-        argv = [BIN / "loa-controller", "serve", "--data", self.data, *flags]
+        argv: list[str | Path] = [BIN / "loa-controller", "serve", "--data", self.data, *flags]
         self.process = Process(f"controller-{time.monotonic_ns()}", argv, self.folder, self._env)
         self.process.wait_for(r"Staff API: http", 60)
         if not self._password:
