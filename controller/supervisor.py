@@ -1,7 +1,8 @@
 """The owner of the controller's background tasks: restarts what fails, gives up loudly, says what lives.
 
 A task that fails is started again after a pause that doubles (1 to 30 s). Five failures within a minute end the
-process, and systemd starts it afresh: a loop that cannot live must not be silently dead (Erlang's supervisors, in small).
+process, and systemd starts it afresh: a loop that cannot live must not be silently dead (Erlang's supervisors, in
+small).
 """
 
 from __future__ import annotations
