@@ -10,6 +10,8 @@ Rules kept here:
    reported, and never sounds.
 4. A plan counts when its day documents are here. Until then the one before is played.
 5. At boot everything is verified again from the envelopes on the disk (:mod:`agent.link.archive`).
+6. A box without a battery-backed clock learns the time a moment after it connected. Orders to sound that came before
+   wait for it, at most :data:`EARLY_LIMIT` of them for :data:`TIME_WAIT_US`; then they are refused.
 
 Not here: which documents may be believed (:mod:`protocol.trust`), connections (:mod:`agent.link.session`).
 """
@@ -57,7 +59,7 @@ from protocol.messages import (
     StreamOpenOffer,
 )
 from protocol.trust import TrustedState, Verified
-from schedules.instants import from_unix_us, to_unix_us
+from schedules.instants import MonoUs, from_unix_us, to_unix_us
 from schedules.ladder import Priority
 from schedules.model import Item
 
@@ -69,6 +71,9 @@ WAITING = 64
 #: replay like any other.
 KEPT_LIMIT = 512
 EMERGENCY_WAIT_S = 0.5
+
+TIME_WAIT_US = 30_000_000
+EARLY_LIMIT = 32
 
 Offer = RootOffer | KeySetOffer | SettingsOffer | PlanOffer | CommandOffer | StreamOpenOffer
 Job = Callable[[], Awaitable[None]]
@@ -116,6 +121,7 @@ class Clerk:
         self._kept = dict(kept)
         self._asleep = set(kept)  # kept orders that were not acted on since this process began
         self._jobs: asyncio.Queue[Job] = asyncio.Queue(WAITING)
+        self._early: dict[bytes, tuple[DocumentKind, MonoUs]] = {}  # orders that wait for trusted time, oldest first
         self._plan_news = asyncio.Event()
         #: The plan that was offered and whose days are not all here yet.
         self.wanted_plan: Verified[PlanManifest] | None = None
@@ -132,6 +138,9 @@ class Clerk:
             order = self._kept[envelope]
             self._accept(kind, order.term, order.seq, "already_have")
             return
+        self._take(kind, envelope)
+
+    def _take(self, kind: DocumentKind, envelope: bytes) -> None:
         if kind is DocumentKind.COMMAND:
             self._command(envelope)
             return
@@ -192,7 +201,8 @@ class Clerk:
         try:
             verified = self._o.trust.verify_command(envelope, now=self._now())
         except ProtocolError as error:
-            self._refuse(DocumentKind.COMMAND, error.code, error.detail)
+            if not self._waits_for_time(DocumentKind.COMMAND, envelope, error):
+                self._refuse(DocumentKind.COMMAND, error.code, error.detail)
             return
         if isinstance(verified.document.order, PlayOrder):
             self._enqueue(DocumentKind.COMMAND, lambda: self._order(verified, act=True))
@@ -216,7 +226,12 @@ class Clerk:
         await self._o.pin(self._o.trust.counters, self._o.trust.root_public)
 
     async def _stream_open(self, envelope: bytes) -> None:
-        verified = self._o.trust.verify_stream_open(envelope, now=self._now())
+        try:
+            verified = self._o.trust.verify_stream_open(envelope, now=self._now())
+        except ProtocolError as error:
+            if self._waits_for_time(DocumentKind.STREAM_OPEN, envelope, error):
+                return
+            raise
         document = verified.document
         gate = self._o.trust.gate(document)
         kept = _kept(verified, document.not_after)
@@ -295,6 +310,26 @@ class Clerk:
         await self._o.pin(self._o.trust.counters, self._o.trust.root_public)
         return True
 
+    # -- before the time is known -------------------------------------------------------------------------
+
+    def _waits_for_time(self, kind: DocumentKind, envelope: bytes, error: ProtocolError) -> bool:
+        """Whether a refused order is kept for the moment at which its age can be told."""
+        if error.code != "time_untrusted" or (envelope not in self._early and len(self._early) >= EARLY_LIMIT):
+            return False
+        self._early.setdefault(envelope, (kind, self._o.clock.mono_us()))
+        return True
+
+    def _take_early(self) -> None:
+        """Judge again what waited for the time; refuse what waited too long."""
+        now = self._o.clock.mono_us()
+        for envelope, (kind, since) in tuple(self._early.items()):
+            if self._o.wall.trusted:
+                del self._early[envelope]
+                self._take(kind, envelope)
+            elif now - since > TIME_WAIT_US:
+                del self._early[envelope]
+                self._refuse(kind, "time_untrusted", "no trusted time to tell whether this is fresh")
+
     # -- after a boot -------------------------------------------------------------------------------------
 
     def revive(self) -> None:
@@ -303,6 +338,7 @@ class Clerk:
         Each is verified as if it had just come, only not against the counters that it moved itself. What cannot be
         judged without time waits for it.
         """
+        self._take_early()
         if not self._asleep:
             return
         trust, now = self._o.trust, self._now()
@@ -336,7 +372,8 @@ class Clerk:
     # -- helpers ------------------------------------------------------------------------------------------
 
     def forget(self) -> None:
-        """Drop kept orders that are over, here and on the disk."""
+        """Drop kept orders that are over, here and on the disk, and those that waited too long for the time."""
+        self._take_early()
         now_us = to_unix_us(self._o.wall.now(self._o.clock.mono_us()))
         over = [envelope for envelope, order in self._kept.items() if order.until_us <= now_us]
         if over and self._o.wall.trusted:

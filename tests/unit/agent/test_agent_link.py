@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from agent.app import Agent
-from protocol.documents import DocumentKind, StopOrder
+from protocol.documents import DocumentKind, PlayOrder, StopOrder
 from protocol.keys import SigningKey
-from protocol.messages import AckOutcome, CommandOffer, PlanOffer
+from protocol.messages import AckOutcome, CommandOffer, PlanOffer, UtcQuality
 from protocol.telemetry import PlayOutcome
 from schedules.instants import MediaUs
 from schedules.ladder import Priority
@@ -133,6 +133,28 @@ async def test_boots_into_its_plan_without_any_controller(tmp_path: Path) -> Non
             await again.until(lambda: bool(again.records), 15)
             (record,) = again.records.values()
             assert record.outcome in (PlayOutcome.PARTIAL, PlayOutcome.MISSED, PlayOutcome.SKIPPED)
+
+
+async def test_an_order_that_came_before_the_time_waits_for_it(tmp_path: Path) -> None:
+    async with SmallController(tmp_path) as controller:
+        controller.quality = UtcQuality.UNKNOWN
+        async with running_agent(tmp_path / "agent", controller.provisioning()) as agent:
+            agent_id = await enrolled(controller)
+            assert agent.cluster is not None
+            item = bulletin(controller.sound(0.5), soon(0))
+            order = controller.command(PlayOrder(item))
+            await controller.send_command(agent_id, order)
+            await controller.send_command(agent_id, order)
+            await controller.send_settings(agent_id)
+            await controller.until(lambda: len(controller.acks()) == 2)
+            assert not agent.cluster.wall.trusted
+            assert all(ack.document is DocumentKind.SETTINGS for ack in controller.acks())
+            controller.quality = UtcQuality.SYNCHRONISED
+            await controller.until(lambda: len(controller.acks()) == 3, 25)
+            assert (controller.acks()[-1].document, controller.acks()[-1].outcome) == (
+                DocumentKind.COMMAND,
+                AckOutcome.ACCEPTED,
+            )
 
 
 async def test_stop_is_silence_at_once_and_twice(tmp_path: Path) -> None:
