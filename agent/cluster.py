@@ -109,7 +109,7 @@ class Cluster:
             Subjects(clock, self.wall, self._timebase, player, self.conductor, host.media, watch, host.probe)
         )
         self.link = self._make_link(config, identity)
-        self._heard: object = None
+        self._told: object = None
         self._restore()
 
     def _make_link(self, config: AgentConfig, identity: SigningKey) -> Link:
@@ -226,10 +226,11 @@ class Cluster:
         """Tell the others what the conductor changed."""
         self._stream.changed()
         self._supply.changed()
-        heard = self.conductor.heard()
-        sounding = None if heard is None else heard.cue_id
-        if sounding != self._heard:
-            self._heard = sounding
+        heard, plan = self.conductor.heard(), self.clerk.in_force.plan
+        # The desk wants to know soon whether a new plan is here whole, and not only at the next heartbeat.
+        telling = None if heard is None else heard.cue_id, plan and plan.seq, not self.conductor.missing
+        if telling != self._told:
+            self._told = telling
             self.link.changed()
 
     # -- loops --------------------------------------------------------------------------------------------

@@ -246,6 +246,17 @@ def online(desk: Desk, count: int, seconds: float = 30) -> None:
     wait_until(ready, seconds, f"{count} agents are online with their plan")
 
 
+def cached(desk: Desk, clips: Mapping[str, int], seconds: float = 15) -> None:
+    """Wait until the desk knows that every cluster's box has so many sounds, and needs no more."""
+
+    def whole() -> bool:
+        with desk.api() as api:
+            boxes = {box["cluster_id"]: box["clips"] for box in api.get("/api/v1/agents")["items"]}
+        return all(boxes.get(cluster) == f"{count}/{count}" for cluster, count in clips.items())
+
+    wait_until(whole, seconds, "every box has its sounds")
+
+
 def schedule(
     desk: Desk, area: str, clusters: Sequence[str], begin: float, *, content: Mapping[str, object], **more: object
 ) -> str:
