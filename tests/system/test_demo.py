@@ -40,7 +40,16 @@ def district_time(hour: int, minute: int) -> dict[str, str]:
 
 
 def start(folder: Path, name: str, clusters: int, env: dict[str, str] | None = None) -> Process:
-    argv = [BIN / "loa-controller", "demo", "--once", "--json", "--clusters", str(clusters), "--data", folder / name]
+    argv: list[str | Path] = [
+        BIN / "loa-controller",
+        "demo",
+        "--once",
+        "--json",
+        "--clusters",
+        str(clusters),
+        "--data",
+        folder / name,
+    ]
     return Process(name, argv, folder, env)
 
 
@@ -84,7 +93,7 @@ def test_it_runs_at_ten_in_the_evening_and_in_the_middle_of_the_night(tmp_path: 
 
 
 def test_ctrl_c_ends_all_of_it(tmp_path: Path) -> None:
-    argv = [BIN / "loa-controller", "demo", "--clusters", "5", "--data", tmp_path / "demo"]
+    argv: list[str | Path] = [BIN / "loa-controller", "demo", "--clusters", "5", "--data", tmp_path / "demo"]
     with Process("demo", argv, tmp_path) as process:
         process.wait_for(r"clusters 5  online 5", 60)
         process.signal(signal.SIGINT)
