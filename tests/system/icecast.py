@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import urllib.request
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -43,25 +45,27 @@ class Icecast:
         self._tone = tone_hz
         self._port = free_port()
         self.url = f"http://127.0.0.1:{self._port}/radio.{codec}"
-        self._server: Process | None = None
+        self._stack = ExitStack()
         self._feeder: Process | None = None
 
     def __enter__(self) -> Self:
         for program in ("icecast2", "ffmpeg"):
             assert shutil.which(program), f"{program} is missing: run scripts/setup test"
-        self._folder.mkdir(parents=True, exist_ok=True)
         changeowner = ""
-        if os.geteuid() == 0:  # Icecast refuses to serve as root
+        if os.geteuid() == 0:  # Icecast refuses to serve as root, and pytest's folders are closed to all others
+            self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="loa-icecast-")))
             self._folder.chmod(0o777)
-            for parent in self._folder.parents:
-                if parent.stat().st_mode & 0o001 == 0 and "pytest" in str(parent):
-                    parent.chmod(parent.stat().st_mode | 0o011)
             changeowner = "<changeowner><user>nobody</user><group>nogroup</group></changeowner>"
+        self._folder.mkdir(parents=True, exist_ok=True)
         config = self._folder / "icecast.xml"
         config.write_text(_CONFIG.format(port=self._port, folder=self._folder, changeowner=changeowner))
-        self._server = Process("icecast", ["icecast2", "-c", config], self._folder)
-        wait_until(self._answers, 10, "icecast answers")
-        self.start_feed()
+        self._stack.enter_context(Process("icecast", ["icecast2", "-c", config], self._folder))
+        try:
+            wait_until(self._answers, 20, "icecast answers")
+            self.start_feed()
+        except AssertionError:
+            self.close()
+            raise
         return self
 
     def start_feed(self) -> None:
@@ -93,9 +97,11 @@ class Icecast:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
         self.stop_feed()
-        if self._server is not None:
-            self._server.close()
+        self._stack.close()
 
     def _answers(self) -> bool:
         try:
