@@ -2,6 +2,7 @@
 
 Opened in order and closed in reverse; the order matters: a lock on the folder first (two controllers on one folder
 would both sign), then keys and journal (orders need nothing else), then the database with its migrations.
+A folder that has lost its keys, or its database, is not taken for a new one: agents obey only the root they know.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from controller.services.directory import Directory
 from controller.services.passwords import Passwords
 from controller.store import Database, sqlite_url
 from controller.store.errors import StoreDamagedError, StoreError
-from controller.store.journal import CommandJournal
+from controller.store.journal import CommandJournal, read_journal
 from controller.store.migrations import migrate
 
 
@@ -30,6 +31,12 @@ class FoundationError(Exception):
     """The controller cannot start here; the message says why and what to do."""
 
     code = "cannot_start"
+
+
+class LostError(FoundationError):
+    """The folder was in use before, and something of it is gone."""
+
+    code = "data_lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +60,12 @@ async def open_foundation(
     """Open everything, or say why not.
 
     Raises:
-        FoundationError: the folder cannot be used, or another controller uses it.
+        FoundationError: the folder cannot be used, another controller uses it, or something of it is gone.
         VaultError, StoreError: keys or data are damaged.
     """
     lock = _lock_folder(config.data)
     try:
+        await asyncio.to_thread(_check_nothing_lost, config)
         vault = KeyVault.open(config.keys_folder, now=clock.now())
         journal = CommandJournal.open(config.journal_file, term=vault.term)
         own_passwords = passwords or Passwords()
@@ -75,6 +83,38 @@ async def open_foundation(
             await journal.close()
     finally:
         os.close(lock)
+
+
+def _check_nothing_lost(config: Config) -> None:
+    """Refuse what would otherwise silently begin anew.
+
+    Raises:
+        LostError: keys are gone while there is data, or the database is gone while there are orders.
+    """
+    own = config.database_file if config.database is None else None
+    if not (config.keys_folder.is_dir() and any(config.keys_folder.iterdir())):
+        if (own is not None and _has_history(own)) or read_journal(config.journal_file)[0]:
+            raise LostError(
+                f"the keys are gone from {config.keys_folder}, and agents obey no others: put them back, "
+                "or run: loa-controller restore BACKUP --data DIR. If they are lost for good, run: "
+                "loa-controller keys make --data DIR, and enrol every agent again"
+            )
+    elif own is not None and not (own.exists() and own.stat().st_size) and read_journal(config.journal_file)[0]:
+        raise LostError(
+            f"the database {own} is gone, and orders were given with it: put it back, "
+            "or run: loa-controller restore BACKUP --data DIR"
+        )
+
+
+def _has_history(path: Path) -> bool:
+    """Whether anything was ever done in this database; what cannot be read is judged later."""
+    if not path.exists():
+        return False
+    try:
+        with closing(sqlite3.connect(path, timeout=10)) as connection:
+            return connection.execute("SELECT 1 FROM audit LIMIT 1").fetchone() is not None
+    except sqlite3.Error:
+        return False
 
 
 async def _open_database(config: Config, clock: Clock) -> Database:

@@ -94,7 +94,7 @@ def problem_of(error: Exception, *, operation: str) -> web.Response:
     if isinstance(error, ServiceError) and status_of(type(error)) < HTTPStatus.INTERNAL_SERVER_ERROR:
         return problem(status_of(type(error)), error.code, error.detail, fields=error.fields)
     if isinstance(error, (BusyError, StoreBusyError)):
-        detail = error.detail if isinstance(error, BusyError) else "the database is busy; try again in a moment"
+        detail = error.detail if isinstance(error, BusyError) else str(error)
         return problem(503, error.code, detail, headers={"Retry-After": "1"})
     incident = new_incident()
     _log.error("unexpected fault", incident=incident, operation=operation, exc_info=error)

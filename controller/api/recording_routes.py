@@ -213,7 +213,7 @@ class RecordingRoutes:
         await self._recordings.archive(call.actor, call.path["recording_id"])
 
     def _view(self, entry: RecordingEntry) -> RecordingView:
-        progress = self._recordings.progress(entry.id)
+        progress = self._recordings.progress(entry.id) if entry.state == "processing" else None
         decision = entry.decision
         return RecordingView(
             id=entry.id,

@@ -257,11 +257,16 @@ def _parse_query(shape: type[Schema] | None, request: web.Request) -> Schema:
 
 def _invalid(error: ValidationError) -> InvalidError:
     fields = [
-        FieldProblem(".".join(str(part) for part in one["loc"]), one["msg"], one["type"])
+        FieldProblem(_field(one["loc"]), one["msg"], one["type"])
         for one in error.errors(include_url=False, include_context=False, include_input=False)[:_FIELDS_MAX]
     ]
     first = fields[0]
     return InvalidError(f"{first.field or 'the body'}: {first.message}", fields=fields)
+
+
+def _field(location: tuple[int | str, ...]) -> str:
+    """Where the fault is, without the names of our own checks: ``function-after[...]``, ``literal['none']``."""
+    return ".".join(str(part) for part in location if not (isinstance(part, str) and "[" in part))
 
 
 def _respond(one: Route, result: object) -> web.StreamResponse:

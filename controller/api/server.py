@@ -140,10 +140,17 @@ class _Guarded(RequestHandler):
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        """Bad HTTP, or a fault below the routes: a problem, never aiohttp's page."""
-        super().handle_error(request, status, exc, message)  # logs it
-        code = "bad_request" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "internal_error"
-        detail = "this is not a request that can be read" if code == "bad_request" else "something went wrong inside"
+        """Bad HTTP, or a fault below the routes: a problem, never aiohttp's page.
+
+        Bad HTTP is a stranger's and not logged: aiohttp would write a traceback with all he sent.
+        """
+        if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            if request.writer.output_size > 0:
+                raise ConnectionError("the answer has begun; another cannot follow")
+            code, detail = "bad_request", "this is not a request that can be read"
+        else:
+            super().handle_error(request, status, exc, message)  # logs it
+            code, detail = "internal_error", "something went wrong inside"
         response = problem(status, code, detail)
         response.force_close()
         return response

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from controller.cli.area import unique_id
-from controller.cli.client import ApiClient
+from controller.cli.client import ApiClient, ApiError
 from controller.cli.output import CliError, JsonFlag, note, show, show_one
 
 app = typer.Typer(help="Agents: the boxes at the loudspeakers.", no_args_is_help=True)
@@ -41,6 +41,8 @@ def list_agents(
         else:
             rows = api.pages("/api/v1/agents")
             show(rows if as_json else map(_short, rows), _COLUMNS, as_json=as_json)
+            if not as_json:
+                _tell_of_waiting(api)
 
 
 @app.command("show")
@@ -63,6 +65,7 @@ def approve(
         wanted = agent_id(api, agent, pending=True)
         body = {"cluster_id": cluster_id(api, cluster), "code": code}
         show_one(api.post(f"/api/v1/agents/{wanted}/approve", body), as_json=as_json)
+    note(f"the digits agree; it is let in as soon as the box confirms too: loa-agent confirm {code} --data DIR")
 
 
 @app.command("move")
@@ -162,6 +165,15 @@ def agent_id(api: ApiClient, text: str, *, pending: bool = False) -> str:
         why = "no box begins" if not found else f"several boxes ({', '.join(found[:5])}) begin"
         raise CliError(f"{why} with {text!r}; see the list command", code="not_found")
     return found[0]
+
+
+def _tell_of_waiting(api: ApiClient) -> None:
+    try:
+        waiting = sum(1 for _ in api.pages("/api/v1/pending-agents"))
+    except ApiError:  # not everybody may see them
+        return
+    if waiting:
+        note(f"waiting for approval: {waiting}; see agent list --pending")
 
 
 def _short(row: dict[str, Any]) -> dict[str, Any]:

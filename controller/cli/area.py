@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +12,7 @@ from controller.cli.output import CliError, JsonFlag, note, show, show_one
 
 app = typer.Typer(help="Areas: the tree of places and their quiet hours.", no_args_is_help=True)
 
+_HOUR = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 _COLUMNS = ("id", "name", "kind", "parent_id", "effective_timezone", "clusters")
 Quiet = Annotated[str | None, typer.Option(help="21:30-04:45, 'none', or 'inherit'.")]
 Zone = Annotated[str | None, typer.Option("--timezone", help="IANA zone, for example Asia/Ho_Chi_Minh; or 'inherit'.")]
@@ -106,7 +108,7 @@ def _policy(zone: str | None, quiet: str | None) -> dict[str, Any]:
         body["quiet_hours"] = "none"
     elif quiet is not None:
         begin, dash, end = quiet.partition("-")
-        if not dash:
+        if not dash or not all(_HOUR.fullmatch(one.strip()) for one in (begin, end)):
             raise typer.BadParameter("write quiet hours as 21:30-04:45, 'none' or 'inherit'", param_hint="--quiet")
         body["quiet_hours"] = {"begin": begin.strip(), "end": end.strip()}
     return body

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -107,3 +108,7 @@ class _disk_errors:  # noqa: N801 - reads as a statement
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, OSError):
             raise CliError(f"the disk refuses: {error}", code="disk") from error
+        if isinstance(error, sqlite3.Error):
+            raise CliError(
+                f"the database cannot be copied: {error}; run: loa-controller doctor --data DIR", code="database"
+            ) from error

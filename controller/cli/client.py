@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 from urllib.parse import quote, urlencode, urlsplit
 
-from controller.cli.output import CliError
+from controller.cli.output import CliError, UsageFault
 
 DEFAULT_URL = "http://127.0.0.1:8470"
 #: Longest wait for an answer, in seconds; uploads get longer because the controller decodes before it answers.
@@ -83,7 +83,8 @@ class ApiError(CliError):
         detail = str(body.get("detail") or f"the controller answered {status}")
         fields = body.get("fields", ())
         # One field at fault stands in the detail already.
-        more = "".join(f"\n  {one.get('field')}: {one.get('message')}" for one in fields) if len(fields) > 1 else ""
+        lines = (": ".join(filter(None, (one.get("field"), one.get("message")))) for one in fields)
+        more = "".join(f"\n  {text}" for text in lines) if len(fields) > 1 else ""
         super().__init__(detail + more, code=str(body.get("code", "http_error")))
         self.status = status
         self.body = body
@@ -94,12 +95,12 @@ class ApiClient:
 
     def __init__(self, login: Login | None = None) -> None:
         self._login = login or current_login()
-        parts = urlsplit(self._login.url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise CliError(f"{self._login.url!r} is not a URL such as {DEFAULT_URL}", code="bad_url")
-        self._base = parts.path.rstrip("/")
+        scheme, host, port, self._base = _where(self._login.url)
+        token = self._login.token
+        if token is not None and not (token.isascii() and token.isprintable()):
+            raise UsageFault("the token (LOA_TOKEN or the saved login) has letters no token has", code="bad_token")
         self._used = 0.0
-        self._connection = self._connect(parts.scheme, parts.hostname, parts.port)
+        self._connection = self._connect(scheme, host, port)
 
     def __enter__(self) -> Self:
         return self
@@ -232,6 +233,17 @@ class ApiClient:
             raise CliError("the controller's certificate is not the one you signed in to", code="wrong_certificate")
 
 
+def _where(url: str) -> tuple[str, str, int | None, str]:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:  # a port that is none, brackets that do not close
+        parts, port = urlsplit(""), None
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise UsageFault(f"{url!r} is not a URL such as {DEFAULT_URL}", code="bad_url")
+    return parts.scheme, parts.hostname, port, parts.path.rstrip("/")
+
+
 def _target(base: str, path: str, query: Mapping[str, object] | None) -> str:
     pairs = {name: value for name, value in (query or {}).items() if value is not None}
     return base + quote(path, safe="/") + (f"?{urlencode(pairs, doseq=True)}" if pairs else "")
@@ -242,7 +254,7 @@ def _read(status: int, content_type: str, content: bytes) -> Any:
         value = json.loads(content) if content else None
     except ValueError:
         value = None
-    if status < 400:  # noqa: PLR2004 - success ends there
+    if status < 400 and (not content or "json" in content_type):  # noqa: PLR2004 - success ends there
         return value
     if isinstance(value, dict) and "json" in content_type:
         raise ApiError(status, value)

@@ -50,6 +50,21 @@ def show(*, data: Data, as_json: JsonFlag = False) -> None:
     )
 
 
+@app.command("make")
+def make(*, data: Data) -> None:
+    """Make new keys after the old ones were lost for good. Every agent must be enrolled again.
+
+    Needed only when neither the keys folder nor a backup of it is left; the first start makes keys by itself.
+    """
+    with start_errors():
+        if folder_in_use(data):
+            raise VaultError("stop the controller first")
+        if (data / "keys").is_dir() and any((data / "keys").iterdir()):
+            raise VaultError(f"there are keys in {data / 'keys'}; nothing was done")
+        vault = KeyVault.open(data / "keys", now=datetime.now(UTC))
+    note(f"made, with the root {vault.root_fingerprint}; now enrol every agent again")
+
+
 @app.command("seal")
 def seal(
     file: Annotated[Path, typer.Argument(help="Where to write the encrypted root key (a USB stick).")], *, data: Data

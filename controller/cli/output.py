@@ -14,12 +14,21 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="One JSON object per line
 
 
 class CliError(Exception):
-    """The command did not do what it was asked; shown on stderr, exit code 1."""
+    """The command did not do what it was asked; shown on stderr with its stable code."""
+
+    #: What the process ends with: 1 = did not do it.
+    exit_code = 1
 
     def __init__(self, detail: str, *, code: str = "failed") -> None:
         super().__init__(detail)
         self.detail = detail
         self.code = code
+
+
+class UsageFault(CliError):  # noqa: N818 - reads as what it is
+    """What was typed cannot be meant, whatever the controller's state."""
+
+    exit_code = 2
 
 
 def line(value: Mapping[str, object]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import signal
 import sys
 from pathlib import Path
@@ -10,11 +11,14 @@ from typing import Annotated
 
 import typer
 
-from controller.cli.output import CliError, note
+from controller.cli.output import CliError, UsageFault, note
 from controller.notify import Notifier
 
 DataOption = Annotated[Path | None, typer.Option("--data", metavar="DIR", help="Where everything lives (made if new).")]
 ConfigOption = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="TOML settings.")]
+
+
+_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM})
 
 
 def register(app: typer.Typer) -> None:
@@ -80,14 +84,17 @@ def serve(
 
 
 class start_errors:  # noqa: N801 - reads as a statement
-    """Turns every known reason not to start (or to end) into words and exit code 1."""
+    """Turns every known reason not to start (or to end) into words and exit code 1; settings that are wrong into 2."""
 
     def __enter__(self) -> None: ...
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         code = getattr(error, "code", None)
         if isinstance(error, Exception) and not isinstance(error, CliError) and isinstance(code, str):
-            raise CliError(str(error), code=code) from error
+            fault = UsageFault if code == "bad_config" else CliError
+            raise fault(str(error), code=code) from error
+        if isinstance(error, OSError) and error.errno in _DISK:
+            raise CliError(f"the disk refuses: {error.strerror}; see loa-controller doctor", code="disk") from error
 
 
 async def _pat(notifier: Notifier) -> None:

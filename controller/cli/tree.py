@@ -81,8 +81,9 @@ def main() -> None:
     try:
         build(first if known else None)()
     except CliError as error:
-        note(f"loa-controller: {error.detail}")
-        sys.exit(1)
+        first_line, newline, rest = error.detail.partition("\n")
+        note(f"loa-controller: {first_line} [{error.code}]{newline}{rest}")
+        sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:

@@ -127,6 +127,7 @@ def token(
 
 async def _reset_offline(data: Path, name: str, new: str | None) -> str | None:
     # Heavy imports here: every other command of this group speaks HTTP only.
+    from controller.foundation import check_database  # noqa: PLC0415
     from controller.services.accounts import AccountService  # noqa: PLC0415
     from controller.services.context import SYSTEM, SystemClock  # noqa: PLC0415
     from controller.services.directory import Directory  # noqa: PLC0415
@@ -137,6 +138,10 @@ async def _reset_offline(data: Path, name: str, new: str | None) -> str | None:
     file = data / "loa.db"
     if not file.is_file():
         raise CliError(f"there is no database in {data}", code="no_database")
+    try:
+        check_database(file)
+    except StoreError as error:
+        raise CliError(str(error), code=error.code) from error
     clock, directory, passwords = SystemClock(), Directory(), Passwords()
     db = Database(sqlite_url(str(file)), now=clock.now)
     try:

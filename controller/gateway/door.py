@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
+from typing import Any
 
 import structlog
 from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
 
 from controller.gateway.admission import Census, is_loopback
 from controller.gateway.errors import ListenError
@@ -31,6 +34,8 @@ _KEEPALIVE_S = 15.0
 #: Connections waiting to be accepted: a district reconnects within a second.
 _BACKLOG = 4096
 _CLOSE_S = 5.0
+_UNREADABLE = "this is not a request that can be read"
+_FAILED = "the controller failed on this request; its log says why"
 
 
 class Door:
@@ -49,9 +54,7 @@ class Door:
         for path, handler in routes:
             app.router.add_get(path, _with_front(handler), allow_head=False)
         app.on_response_prepare.append(_anonymous)
-        self._runner = web.AppRunner(
-            app, access_log=None, keepalive_timeout=_KEEPALIVE_S, shutdown_timeout=_CLOSE_S, handle_signals=False
-        )
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_CLOSE_S, handle_signals=False)
         self._servers: list[asyncio.Server] = []
         self._limits = limits
         self._now_us = now_us
@@ -92,7 +95,7 @@ class Door:
         await self._runner.setup()
         server = self._runner.server
         assert server is not None  # noqa: S101 - setup() has just made it
-        porch = self._porch = Porch(self._limits, self.census, server, self._now_us, context)
+        porch = self._porch = Porch(self._limits, self.census, lambda: _Inner(server), self._now_us, context)
         try:
             listening = await asyncio.get_running_loop().create_server(
                 lambda: Gate(porch), host, port, backlog=_BACKLOG, reuse_address=True
@@ -120,6 +123,37 @@ class Door:
         self._servers.clear()
 
 
+class _Inner(RequestHandler):
+    """aiohttp's protocol, which neither writes down nor sends back what it could not read.
+
+    aiohttp's own would put a traceback with all that was sent into the log: a stranger could fill the disk with it.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, manager: web.Server) -> None:
+        options: dict[str, Any] = {"access_log": None, "keepalive_timeout": _KEEPALIVE_S}
+        super().__init__(manager, loop=asyncio.get_running_loop(), **options)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002 - aiohttp's, and it quotes what was sent
+    ) -> web.StreamResponse:
+        """Bad HTTP gets a short text; a fault below the routes the same, and a place in the log."""
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            _log.error("agent_request_failed", path=request.path[:200], exc_info=exc)
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer has begun; another cannot follow")
+        text = _UNREADABLE if status < HTTPStatus.INTERNAL_SERVER_ERROR else _FAILED
+        response = web.Response(status=status, text=text)
+        response.headers["Server"] = "loa"
+        response.force_close()
+        return response
+
+
 @web.middleware
 async def _front_desk(
     request: web.Request, handler: Callable[..., Awaitable[web.StreamResponse]]
@@ -134,7 +168,7 @@ async def _front_desk(
         raise
     except Exception:  # noqa: BLE001 - the edge: whatever it is, an agent gets a short text and the log the rest
         _log.exception("agent_request_failed", path=request.path)
-        raise web.HTTPInternalServerError(text="the controller failed on this request; its log says why") from None
+        raise web.HTTPInternalServerError(text=_FAILED) from None
     finally:
         front.request_done()
 

@@ -291,7 +291,8 @@ class RecordingService:
                 return  # archived or replaced while it was being processed
             if isinstance(verdict, Refusal):
                 said = verdict.report or {"ok": False, "code": verdict.code, "reason": verdict.reason}
-                row.sqlmodel_update({"state": "refused", "report": dict(said)})
+                # The report knows the upload by where it lies; who sent it knows it by its name.
+                row.sqlmodel_update({"state": "refused", "report": {**said, "file": row.original_name}})
                 tx.audit("recording.refused", row.id, {"code": verdict.code})
             else:
                 report = verdict.report.as_dict() | {"file": row.original_name}

@@ -31,7 +31,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from controller.store.audit import GENESIS, HEAD_COUNTER, chain
-from controller.store.errors import StoreBusyError, UnauditedChangeError
+from controller.store.errors import StoreBusyError, StoreFullError, UnauditedChangeError
 from controller.store.tables import Audit, Counter
 
 #: How long a change waits for its turn before the user is told to try again.
@@ -41,6 +41,7 @@ READERS = 4
 _AUDIT_LOCK_KEY = 0x4C4F41  # "LOA": PostgreSQL advisory lock around the chain's head
 _CHANGED = "loa_changed"
 _LOOKS = frozenset({"SELECT", "PRAGMA", "BEGIN", "WITH", "SAVEPOINT", "RELEASE"})
+_FULL = "database or disk is full"
 _LOCKED = ("database is locked", "database table is locked", "database is busy", "lock timeout", "locknotavailable")
 
 
@@ -241,13 +242,15 @@ def _begin(statement: str) -> Callable[[Connection], None]:
 
 
 class _busy_as_error:  # noqa: N801 - reads as a statement
-    """Turns a driver's "locked" into :class:`StoreBusyError`; everything else passes."""
+    """Turns a driver's "locked" into :class:`StoreBusyError`, "full" into its kind; everything else passes."""
 
     def __enter__(self) -> None: ...
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if error is None or isinstance(error, StoreBusyError):
             return
+        if isinstance(error, DBAPIError) and _FULL in str(error.orig).lower():
+            raise StoreFullError("the disk is full: nothing was written; free some space") from error
         locked = isinstance(error, DBAPIError) and any(word in str(error.orig).lower() for word in _LOCKED)
         if locked or isinstance(error, PoolTimeoutError):
             raise StoreBusyError("the database is busy; try again in a moment") from error

@@ -92,7 +92,16 @@ async def test_wrong_usage_is_2_and_what_was_not_done_is_1(shell: Shell) -> None
     dead = await shell("area", "list", LOA_URL="http://127.0.0.1:9")
     assert dead.code == 1
     assert "loa-controller serve" in dead.err
-    assert (await shell("area", "list", LOA_URL="ftp://x")).code == 1
+    for url in ("ftp://x", "nonsense", "http://127.0.0.1:99999", "http://[x"):
+        bad = await shell("area", "list", LOA_URL=url)
+        assert (bad.code, "[bad_url]" in bad.err) == (2, True), url
+    for token in ("bad\ntoken", "th\u1ebb"):
+        bad = await shell("area", "list", LOA_TOKEN=token)
+        assert (bad.code, "[bad_token]" in bad.err) == (2, True), token
+    late = await shell("area", "add", "x", "--quiet", "25:00-99:00")
+    assert (late.code, "21:30-04:45" in late.err) == (2, True)
+    assert "[not_found]" in (await shell("area", "show", "nowhere")).err
+    assert "[bad_config]" in (await shell("serve")).err
     stranger = await shell("area", "list", LOA_TOKEN="loa_nonsense")
     assert "sign in" in stranger.err
     assert (await shell("--help")).code == 0
@@ -125,13 +134,14 @@ async def test_care_on_the_machine_itself_while_it_runs(shell: Shell, staff: Sta
     busy = await shell("restore", str(tmp_path / "b.tar"), "--data", data, "--replace", **phrase)
     assert (busy.code, "stop it first" in busy.err) == (1, True)
     assert (await shell("keys", "rotate", "--data", data)).code == 1
+    assert (await shell("keys", "make", "--data", data)).code == 1
     assert (await shell("keys", "seal", str(tmp_path / "root"), "--data", data, **phrase)).code == 0
     shown = await shell("keys", "show", "--data", data, "--json")
     assert json.loads(shown.out)["sealed"] is True
     second = await shell("serve", "--data", data)
     assert (second.code, "another controller" in second.err) == (1, True)
     open_plain = await shell("serve", "--data", str(tmp_path / "x"), "--staff-listen", "0.0.0.0:1")
-    assert (open_plain.code, "TLS" in open_plain.err) == (1, True)
+    assert (open_plain.code, "TLS" in open_plain.err) == (2, True)
 
 
 async def test_an_administrator_who_forgot_everything(shell: Shell, staff: Staff) -> None:

@@ -244,3 +244,30 @@ async def test_tls_strangers_are_counted_out_again(tmp_path: Path) -> None:
         await alive(world)
         for _, writer in (plain, silent):
             writer.close()
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"\x16\x03\x01" + b"\x80secret" * 9000,  # not HTTP at all
+        b"GET / HTTP/1.1\r\nX-Secret: " + b"secret" * 20_000 + b"\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: secret\r\nContent-Length: -5\r\n\r\n",
+        UPGRADE.format(path="stream?ticket=x", more="").encode() + frame(0x81, b"secret" * 10_000),
+    ],
+)
+async def test_what_cannot_be_read_is_neither_written_down_nor_sent_back(
+    world: World, request_: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.gateway.port)
+    writer.write(request_)
+    answer = b""
+    with contextlib.suppress(ConnectionError):
+        while part := await asyncio.wait_for(reader.read(65536), 10):
+            answer += part
+    writer.close()
+    assert b" 400 " in answer.splitlines()[0] or b" 401 " in answer.splitlines()[0]
+    assert b"secret" not in answer
+    assert b"aiohttp" not in answer
+    assert "Traceback" not in caplog.text
+    assert "secret" not in caplog.text
+    await alive(world)

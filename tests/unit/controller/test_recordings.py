@@ -39,6 +39,7 @@ async def test_what_is_no_sound_is_refused_with_its_reason(tmp_path: Path) -> No
         entry = await stage.recording(await stage.area(), b"BAD file", approved=False)
         assert entry.state == "refused"
         assert entry.report["code"] == "not_audio"
+        assert entry.report["file"] == entry.original_name  # not where the upload lay
         with pytest.raises(ConflictError) as caught:
             await stage.air.recordings.decide(ADMIN, entry.id, "0" * 64, approved=True)
         assert caught.value.code == "recording_not_ready"

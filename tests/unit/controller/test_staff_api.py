@@ -231,7 +231,7 @@ async def test_one_address_has_a_limit_of_connections(tmp_path: Path, monkeypatc
         assert answers.count(b"HTTP/1.1 200") == 3
 
 
-async def test_nonsense_instead_of_http_is_a_problem_too(staff: Staff) -> None:
+async def test_nonsense_instead_of_http_is_a_problem_too(staff: Staff, caplog: pytest.LogCaptureFixture) -> None:
     parts = urlsplit(staff.running.staff_url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
     writer.write(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\r\n\r\n")
@@ -240,6 +240,7 @@ async def test_nonsense_instead_of_http_is_a_problem_too(staff: Staff) -> None:
     writer.close()
     assert answer.startswith((b"HTTP/1.0 400", b"HTTP/1.1 400"))
     assert b'"code": "bad_request"' in answer
+    assert "Traceback" not in caplog.text  # a stranger must not be able to fill the log
 
 
 async def test_tls_with_the_self_made_certificate(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from controller.services.audit import verify_file
 from controller.services.context import SYSTEM
 from controller.store import Database, sqlite_url, tables
-from controller.store.errors import StoreBusyError, UnauditedChangeError
+from controller.store.errors import StoreBusyError, StoreFullError, UnauditedChangeError
 from tests.unit.controller.desk import START, StillClock, fresh_database
 
 
@@ -162,3 +162,25 @@ async def test_counters_only_rise_and_the_chain_holds(db: Database) -> None:
     assert db.url.database is not None
     verdict = verify_file(Path(db.url.database))
     assert (verdict.ok, verdict.rows, verdict.head_seq) == (True, 3, 3)
+
+
+async def test_a_full_disk_is_said_and_nothing_is_half_written(db: Database) -> None:
+    async with db.telemetry() as session:
+        await session.exec(text("PRAGMA max_page_count=1"))  # type: ignore[call-overload] # clamps to what is there
+
+    async def write_much() -> None:
+        async with db.transaction(SYSTEM) as tx:
+            for number in range(400):
+                tx.session.add(tables.Area(id=f"ar_{number}", name="xã " * 60, kind="xã", created_at=START))
+            tx.audit("area.create", "ar_0")
+
+    with pytest.raises(StoreFullError) as refused:
+        await write_much()
+    assert refused.value.code == "disk_full"
+    assert isinstance(refused.value, StoreBusyError)  # whoever waits for a busy store waits for this too
+    assert await count(db, tables.Area) == 0
+    async with db.telemetry() as session:
+        await session.exec(text("PRAGMA max_page_count=1073741823"))  # type: ignore[call-overload]
+    async with db.transaction(SYSTEM) as tx:
+        tx.session.add(area())
+        tx.audit("area.create", "ar_A")
