@@ -40,7 +40,7 @@ class Board:
 
     def say(self, words: str) -> None:
         """A line that stays."""
-        self._console.print(Text(words))
+        self._console.print(Text(words), soft_wrap=True)
 
     def stage(self, words: str, more: str = "") -> None:
         """What is going on now. ``more`` is what changes all the time; only the table shows it."""
