@@ -65,7 +65,7 @@ def approve(
         wanted = agent_id(api, agent, pending=True)
         body = {"cluster_id": cluster_id(api, cluster), "code": code}
         show_one(api.post(f"/api/v1/agents/{wanted}/approve", body), as_json=as_json)
-    note(f"the digits agree; it is let in as soon as the box confirms too: loa-agent confirm {code} --data DIR")
+    note(f'the digits agree; it is let in as soon as the box confirms too: loa-agent confirm "{code}" --data DIR')
 
 
 @app.command("move")
