@@ -12,7 +12,7 @@ from pathlib import Path
 from agent.errors import ConfigError
 from agent.link.address import read_address
 from audio.errors import AudioError
-from audio.playout import open_output
+from audio.playout import WavOutput, open_output
 from protocol.enrolment import Provisioning
 from protocol.errors import MalformedError
 
@@ -52,13 +52,15 @@ def check_config(config: AgentConfig) -> AgentConfig:
     """The same, if it can be right.
 
     Raises:
-        ConfigError: ``bad_url``, ``bad_output`` or ``bad_provisioning``.
+        ConfigError: ``bad_url``, ``bad_output``, ``file_unwritable`` or ``bad_provisioning``.
     """
     if config.controller is not None:
         read_address(config.controller)
     if config.output is not None:
         try:
-            open_output(config.output)  # touches no device
+            output = open_output(config.output)  # touches no device: a sound card may come later
+            if isinstance(output, WavOutput):
+                output.probe()  # a file that cannot be written now never will be
         except AudioError as error:
             raise ConfigError(error.code, str(error)) from error
     return config

@@ -1,7 +1,7 @@
 """The agent's error tree. Every error has a stable ``code`` that scripts and records may rely on.
 
     AgentError
-    ├── ConfigError          bad_url, bad_output, bad_provisioning, bad_data_dir, bad_option
+    ├── ConfigError          bad_url, bad_output, file_unwritable, bad_provisioning, bad_data_dir, bad_option
     ├── StorageError         storage_failing, storage_newer, not_enrolled
     ├── MediaError           media_missing, media_altered, media_too_large, disk_full
     ├── DiscoveryError       several_controllers, no_controller, mdns_unavailable

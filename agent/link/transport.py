@@ -128,7 +128,7 @@ class Transport:
                 "refused", f"{address.base} answers {error.status}, which is no agents' listener"
             ) from error
         except (aiohttp.ClientError, OSError, ssl.SSLError, ValueError) as error:
-            raise LinkError("unreachable", f"{address.base} cannot be reached: {error}") from error
+            raise LinkError("unreachable", f"{address.base} cannot be reached: {_why(error)}") from error
         wire = ws.get_extra_info("ssl_object")
         seen = None if wire is None else wire.getpeercert(binary_form=True)
         return Socket(ws, certificate_hash(seen))
@@ -169,3 +169,9 @@ class Transport:
         if certificate is None or certificate == NO_CERTIFICATE:
             return self._any
         return aiohttp.Fingerprint(certificate)
+
+
+def _why(error: Exception) -> str:
+    """What the system says; aiohttp's own text quotes the TLS context's address in memory."""
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    return str(cause) or type(cause).__name__

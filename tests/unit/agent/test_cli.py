@@ -39,6 +39,7 @@ def loa_agent(*words: str, timeout: float = 60) -> subprocess.CompletedProcess[s
     [
         (["run", "--data", "DATA", "--controller", "http://10.0.0.1"], "bad_url"),
         (["run", "--data", "DATA", "--output", "gramophone"], "bad_output"),
+        (["run", "--data", "DATA", "--output", "wav:/dev/null/x.wav"], "file_unwritable"),
         (["run", "--data", "DATA", "--provisioning", "/nowhere.json"], "bad_provisioning"),
         (["run", "--data", "/proc/nowhere"], "bad_data_dir"),
         (["swarm", "--count", "3", "--controller", "ftp://x"], "bad_url"),
