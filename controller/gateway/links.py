@@ -12,6 +12,7 @@ Not here: who listens to which stream (:mod:`controller.gateway.fanout`).
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from controller.gateway.backlog import Backlog
@@ -31,7 +32,7 @@ CLOSE_REPLACED = 4001
 _GOODBYE_S = 2.0
 
 
-class Link:
+class Link(ABC):
     """One connection's writing side."""
 
     def __init__(self, front: Front, limits: GatewayLimits, media_us: Callable[[], int]) -> None:
@@ -74,8 +75,9 @@ class Link:
         if transport is not None:
             transport.write(frame)
 
+    @abstractmethod
     def _flush(self) -> None:
-        raise NotImplementedError
+        """Write what waits, now that there is room."""
 
 
 class ControlLink(Link):
