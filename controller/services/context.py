@@ -59,6 +59,11 @@ class Permission(StrEnum):
     POLICY_EDIT = "policy_edit"
     USERS = "users"
     AUDIT_READ = "audit_read"
+    GO_LIVE = "go_live"
+    LISTEN = "listen"
+    EMERGENCY_COMPOSE = "emergency_compose"
+    EMERGENCY_CONFIRM = "emergency_confirm"
+    DRILL = "drill"
 
 
 class Role(StrEnum):
@@ -68,19 +73,24 @@ class Role(StrEnum):
     EDITOR = "editor"  # biên tập
     APPROVER = "approver"  # phê duyệt
     OPERATOR = "operator"  # trực
+    DUTY_OFFICER = "duty_officer"  # trực ban phòng chống thiên tai
     TECHNICIAN = "technician"
     VIEWER = "viewer"
 
 
 _P = Permission
 
-#: What each role may do. Approving is nobody's by-product: an editor cannot approve, an operator cannot draft.
+#: What each role may do. Approving is nobody's by-product: an editor cannot approve, an operator cannot draft. That
+#: composing and confirming an alert take two people is checked by person, not by role.
 PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     Role.ADMIN: frozenset(Permission),
     Role.EDITOR: frozenset({_P.READ, _P.DRAFT, _P.SCHEDULE}),
     Role.APPROVER: frozenset({_P.READ, _P.APPROVE, _P.STOP}),
-    Role.OPERATOR: frozenset({_P.READ, _P.PLAY_NOW, _P.STOP, _P.VOLUME}),
-    Role.TECHNICIAN: frozenset({_P.READ, _P.VOLUME, _P.AGENT_CONTROL, _P.ENROL, _P.STOP}),
+    Role.OPERATOR: frozenset({_P.READ, _P.PLAY_NOW, _P.GO_LIVE, _P.LISTEN, _P.STOP, _P.VOLUME}),
+    Role.DUTY_OFFICER: frozenset(
+        {_P.READ, _P.EMERGENCY_COMPOSE, _P.EMERGENCY_CONFIRM, _P.DRILL, _P.GO_LIVE, _P.LISTEN, _P.STOP}
+    ),
+    Role.TECHNICIAN: frozenset({_P.READ, _P.VOLUME, _P.AGENT_CONTROL, _P.ENROL, _P.LISTEN, _P.STOP}),
     Role.VIEWER: frozenset({_P.READ}),
 }
 
