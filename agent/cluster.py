@@ -31,10 +31,11 @@ from agent.host import Host
 from agent.link.address import Address
 from agent.link.archive import Archive, Shelves
 from agent.link.backoff import Backoff
-from agent.link.clerk import Clerk, Office
+from agent.link.clerk import Clerk
 from agent.link.fetch import Door, Fetcher
 from agent.link.link import Link
 from agent.link.locate import Locator
+from agent.link.office import Office
 from agent.link.session import Ears, Kit
 from agent.link.stream import StreamKeeper
 from agent.link.supply import Supply
@@ -99,7 +100,7 @@ class Cluster:
         self._supply = Supply(
             fetcher=Fetcher(host.transport, host.media, host.executor, host.flights),
             conductor=self.conductor,
-            clerk=self.clerk,
+            plans=self.clerk.plans,
             shelf=self._shelf,
             watch=watch,
             known_days=lambda: self._documents,

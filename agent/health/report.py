@@ -10,7 +10,7 @@ from agent.conductor.conductor import Conductor
 from agent.conductor.plays import record_id
 from agent.conductor.wall import SteadyWall
 from agent.health.probe import Condition, Probe
-from agent.link.clerk import InForce
+from agent.link.office import InForce
 from agent.watch import Watch
 from audio.playout import OutputStatus, Player, Timing
 from protocol.clock import ClockFilter

@@ -14,7 +14,7 @@ import structlog
 from agent.cache.pins import Pins
 from agent.cache.state import KeptOrder, Key, StateStore
 from agent.errors import StorageError
-from agent.link.clerk import InForce, items_of
+from agent.link.office import InForce, items_of
 from protocol.counters import Counters
 from protocol.documents import PlanManifest, Settings, day_sha256
 from protocol.errors import MalformedError, ProtocolError

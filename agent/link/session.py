@@ -170,7 +170,7 @@ class ControlSession:
             LinkError: it ended (it always does).
             MalformedError: the controller sent nonsense.
         """
-        self._kit.clerk.send = self.say
+        self._kit.clerk.answer_to(self.say)
         self._kit.ears.door(door(self._ticket))
         self._kit.watch.on_change(self._status_due.set)
         loops = {
@@ -183,7 +183,7 @@ class ControlSession:
         try:
             await together(loops)
         finally:
-            self._kit.clerk.send = lambda _: None
+            self._kit.clerk.answer_to(None)
             self._kit.ears.door(None)
             self._kit.watch.off_change(self._status_due.set)
             await self._socket.close()

@@ -15,8 +15,8 @@ from agent.cache.shelf import Shelf
 from agent.conductor.conductor import Conductor
 from agent.errors import AgentError, LinkError, MediaError
 from agent.link.backoff import Backoff
-from agent.link.clerk import Clerk
 from agent.link.fetch import Door, Fetcher
+from agent.link.plans import PlanDesk
 from agent.watch import Watch
 from protocol.documents import PlanManifest
 from protocol.errors import ProtocolError
@@ -36,7 +36,7 @@ class Supply:
         *,
         fetcher: Fetcher,
         conductor: Conductor,
-        clerk: Clerk,
+        plans: PlanDesk,
         shelf: Shelf,
         watch: Watch,
         known_days: Callable[[], dict[str, bytes]],
@@ -44,7 +44,7 @@ class Supply:
         """``known_days``: bodies of day documents that are here already."""
         self._fetcher = fetcher
         self._conductor = conductor
-        self._clerk = clerk
+        self._plans = plans
         self._shelf = shelf
         self._watch = watch
         self._known_days = known_days
@@ -69,10 +69,10 @@ class Supply:
         """Fetch the days of every plan that is offered, for ever."""
         backoff = Backoff()
         while True:
-            wanted = await self._clerk.plan_wanted()
+            wanted = await self._plans.wait()
             try:
                 bodies = await self._days(wanted, await self._open_door())
-                if await self._clerk.take_plan(wanted, bodies):
+                if await self._plans.take(wanted, bodies):
                     self._remember(bodies)
                     self.changed()
                 backoff.reset()
