@@ -13,6 +13,7 @@ from controller.api.schema import Empty, Id, OptionalLine, Page, PageQuery, Sche
 from controller.services.context import Permission
 from controller.services.dispatch import Courier, Dispatched
 from controller.services.errors import (
+    BusyError,
     ConflictError,
     ForbiddenError,
     InvalidError,
@@ -138,12 +139,13 @@ class OrderRoutes:
         root = "/api/v1/orders"
         return (
             route("POST", f"{root}/stop", "stop", Permission.STOP, self.stop, body=ScopeShape, returns=OrderView,
-                  errors=(*missing, InvalidError), idempotent=True, summary="Silence everything there, at once"),
+                  errors=(*missing, InvalidError, BusyError), idempotent=True,
+                  summary="Silence everything there, at once"),
             route("POST", f"{root}/play", "playNow", Permission.PLAY_NOW, self.play, body=PlayShape,
-                  returns=PlayedView, errors=(*missing, InvalidError, ConflictError, TooManyError), idempotent=True,
-                  summary="Play approved recordings now"),
+                  returns=PlayedView, errors=(*missing, InvalidError, ConflictError, TooManyError, BusyError),
+                  idempotent=True, summary="Play approved recordings now"),
             route("POST", f"{root}/withdraw", "withdraw", Permission.READ, self.withdraw, body=Withdrawal,
-                  returns=WithdrawnView, errors=(*missing, InvalidError), idempotent=True,
+                  returns=WithdrawnView, errors=(*missing, InvalidError, BusyError), idempotent=True,
                   summary="Take a programme, one occurrence or a play-now order off the air and out of the plans"),
             route("GET", root, "listOrders", Permission.READ, self.list_orders, query=PageQuery,
                   returns=Page[OrderView], summary="Orders of the last day, newest first"),

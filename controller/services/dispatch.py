@@ -6,8 +6,12 @@ Rules kept here:
    :class:`~controller.store.journal.CommandJournal`, targets from the directory, the signature from the vault.
 2. An order is sent to the agents that are online; the others get it when they connect, as long as it has not expired
    (:meth:`Courier.pending_for`). An agent refuses a number it has seen, so nothing is acted on twice.
-3. A long list of clusters becomes several commands (:data:`~protocol.limits.MAX_TARGETS` each), one order for people.
-4. At most :data:`KEPT` commands are followed; the oldest are forgotten here (the journal and the database keep them).
+3. A long list of clusters becomes several commands (:data:`~protocol.limits.MAX_TARGETS` each), one order for people;
+   what belongs to one decision is one line of the journal, and none of it is sent before all of it is there.
+4. What sounds is recorded or refused (``not_recorded``, nothing was sent); what only silences goes out all the same.
+5. A document is signed with the key of a role that may sign it (:func:`protocol.authority.roles_of`).
+6. What was silenced before it reached an agent is not told to that agent any more (:meth:`Courier.retire`).
+7. At most :data:`KEPT` commands are followed; the oldest are forgotten here (the journal and the database keep them).
 
 Not here: who may give which order (:mod:`controller.services.orders`), copying into the database
 (:mod:`controller.services.ledger`).
@@ -27,8 +31,11 @@ import structlog
 
 from controller.services.context import Clock
 from controller.services.directory import Directory
+from controller.services.errors import BusyError
 from controller.services.ports import AgentGateway
-from controller.store.journal import CommandJournal, JournalEntry
+from controller.store.errors import JournalError
+from controller.store.journal import CommandJournal, Draft, JournalEntry
+from protocol.authority import OnlineDocument, roles_of
 from protocol.codec import decode, encode, seal_document
 from protocol.documents import Command, DocumentKind, Order, PlayOrder, StopOrder, Targets, WithdrawOrder
 from protocol.errors import ProtocolError
@@ -58,9 +65,17 @@ class Signers(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """One order and whom it is for (None: everyone)."""
+
+    order: Order
+    clusters: frozenset[str] | None
+
+
 @dataclass(slots=True)
 class Sent:
-    """One command and where it stands with each agent: queued, sent, accepted or refused."""
+    """One command and where it stands with each agent: queued, sent, accepted, refused or retired."""
 
     command: Command
     envelope: bytes
@@ -69,7 +84,7 @@ class Sent:
 
     def counts(self) -> dict[str, int]:
         """How many agents are in each state."""
-        counts = {"queued": 0, "sent": 0, "accepted": 0, "refused": 0}
+        counts = {"queued": 0, "sent": 0, "accepted": 0, "refused": 0, "retired": 0}
         for state, _ in self.states.values():
             counts[state] += 1
         return counts
@@ -101,7 +116,7 @@ DeliveryListener = Callable[[tuple[int, int], str, str, str, str], None]
 
 
 class Courier:
-    """Sends orders and follows them. ``on_delivery`` hears number (term, seq), agent, state, code, detail."""
+    """Sends orders and follows them. ``delivery_listeners`` hear number (term, seq), agent, state, code, detail."""
 
     def __init__(
         self, journal: CommandJournal, signers: Signers, gateway: AgentGateway, directory: Directory, clock: Clock
@@ -113,7 +128,7 @@ class Courier:
         self._clock = clock
         self._sent: OrderedDict[tuple[int, int], Sent] = OrderedDict()
         self._orders: OrderedDict[str, Dispatched] = OrderedDict()
-        self.on_delivery: DeliveryListener | None = None
+        self.delivery_listeners: list[DeliveryListener] = []
         self.on_journalled: Callable[[], None] | None = None
 
     def restore(self) -> tuple[tuple[int, int], ...]:
@@ -123,6 +138,11 @@ class Courier:
             command = _command_of(entry)
             if command is not None and command.expires > now:
                 self._remember(self._follow(command))
+        for sent in list(self._sent.values()):
+            if isinstance(sent.command.order, StopOrder):
+                self.retire(sent.clusters, sent.command.issued)
+            elif isinstance(sent.command.order, WithdrawOrder) and sent.command.order.recurrence is None:
+                self.retire_rules(frozenset({sent.command.order.rule_id}))
         return tuple(self._sent)
 
     def recall(self, number: tuple[int, int], answers: Mapping[str, tuple[str, str]]) -> None:
@@ -152,33 +172,82 @@ class Courier:
             idempotency_key: kept with the order.
 
         Raises:
-            JournalError: no number can be had; nothing was sent.
+            BusyError: ``not_recorded``; nothing was sent.
         """
-        parts: list[Sent] = []
-        durable = True
+        return await self.give_all(
+            [Sheet(order, clusters)], actor=actor, life=life, details=details, idempotency_key=idempotency_key
+        )
+
+    async def give_all(
+        self,
+        sheets: Sequence[Sheet],
+        *,
+        actor: str,
+        life: timedelta,
+        details: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+        notes: Sequence[Draft] = (),
+    ) -> Dispatched:
+        """Several orders that are one decision: journalled together, then sent in order.
+
+        ``notes`` are journalled before them, in the same line (what the decision was). If any order sounds, all of it
+        is on the disk before a byte is sent, or nothing is sent at all.
+
+        Raises:
+            BusyError: ``not_recorded``; nothing was sent.
+        """
         issued = self._clock.now()
-        for group in _groups(clusters):
-            draft = Command(
-                1, 1, issued, issued + min(life, MAX_COMMAND_LIFE), secrets.token_hex(_NONCE_BYTES), group, order
-            )
-            body = {
-                "command": encode(draft).decode(),
-                "details": dict(details or {}),
-                "idempotency_key": idempotency_key,
-            }
-            entry = await self._journal.append(actor=actor, kind=kind_of(order), body=body, at=issued)
-            durable = durable and entry.durable
-            parts.append(await self._send(_numbered(draft, entry)))
+        expires = issued + min(life, MAX_COMMAND_LIFE)
+        drafts = [
+            Command(1, 1, issued, expires, secrets.token_hex(_NONCE_BYTES), group, sheet.order)
+            for sheet in sheets
+            for group in _groups(sheet.clusters)
+        ]
+        said = {"details": dict(details or {}), "idempotency_key": idempotency_key}
+        lines = [Draft(kind_of(one.order), {"command": encode(one).decode(), **said}) for one in drafts]
+        strict = any(isinstance(sheet.order, PlayOrder) for sheet in sheets)
+        entries = await self._journalled([*notes, *lines], actor, issued, strict=strict)
+        numbered = [_numbered(one, entry) for one, entry in zip(drafts, entries[len(notes) :], strict=True)]
+        parts = [await self._send(command) for command in numbered]
         for part in parts:  # everything is on its way before anything is written down about it
             await self._mark_sent(part)
         first = parts[0].command
-        dispatched = Dispatched(first.nonce, kind_of(order), issued, first.expires, tuple(parts), durable)
+        durable = all(entry.durable for entry in entries)
+        kind = kind_of(first.order)
+        dispatched = Dispatched(first.nonce, kind, issued, first.expires, tuple(parts), durable)
         self._keep(dispatched)
         if not durable:
             _log.error("order_not_durable", order=dispatched.name, why=self._journal.fault)
-        if self.on_journalled is not None:
-            self.on_journalled()
+        self._tell_journalled()
         return dispatched
+
+    async def note(self, notes: Sequence[Draft], *, actor: str) -> tuple[JournalEntry, ...]:
+        """Journal decisions that send nothing.
+
+        Raises:
+            BusyError: ``not_recorded``.
+        """
+        entries = await self._journalled(notes, actor, self._clock.now(), strict=True)
+        self._tell_journalled()
+        return entries
+
+    def retire(self, clusters: frozenset[str] | None, before: datetime) -> None:
+        """Silence was ordered there: sounds issued before it are not told to agents that have not got them yet."""
+        agents = None if clusters is None else self._directory.agents_of(clusters)
+        for sent in self._sent.values():
+            if isinstance(sent.command.order, PlayOrder) and sent.command.issued <= before:
+                for agent_id, (state, _) in list(sent.states.items()):
+                    if state == "queued" and (agents is None or agent_id in agents):
+                        self._mark(sent, agent_id, "retired")
+
+    def retire_rules(self, rules: frozenset[str]) -> None:
+        """These items were withdrawn: agents that have not got them yet are not told of them."""
+        for sent in self._sent.values():
+            order = sent.command.order
+            if isinstance(order, PlayOrder) and order.item.rule_id in rules:
+                for agent_id, (state, _) in list(sent.states.items()):
+                    if state == "queued":
+                        self._mark(sent, agent_id, "retired")
 
     def pending_for(self, agent_id: str) -> tuple[bytes, ...]:
         """Unexpired orders an agent that connects now has not answered, in the order of their numbers."""
@@ -231,6 +300,22 @@ class Courier:
         while len(self._orders) > KEPT:
             self._orders.popitem(last=False)
 
+    async def _journalled(
+        self, drafts: Sequence[Draft], actor: str, at: datetime, *, strict: bool
+    ) -> tuple[JournalEntry, ...]:
+        try:
+            return await self._journal.append_all(drafts, actor=actor, at=at, strict=strict)
+        except JournalError as error:
+            _log.error("order_not_recorded", why=str(error))
+            raise BusyError(
+                f"it was not recorded, and nothing was sent: {error}; free some space, then ask again (STOP works)",
+                code="not_recorded",
+            ) from error
+
+    def _tell_journalled(self) -> None:
+        if self.on_journalled is not None:
+            self.on_journalled()
+
     async def _send(self, command: Command) -> Sent:
         sent = self._follow(command)
         await self._gateway.send_command(sent.envelope, frozenset(sent.states))
@@ -246,7 +331,7 @@ class Courier:
             await asyncio.sleep(0)
 
     def _follow(self, command: Command) -> Sent:
-        envelope = seal_document(command, self._signers.key(Role.PLAN))
+        envelope = seal_document(command, self._signers.key(role_for(command)))
         clusters = None if command.targets.everyone else frozenset(command.targets.clusters)
         agents = self._directory.agents_of(self._directory.clusters if clusters is None else clusters)
         sent = Sent(command, envelope, clusters, dict.fromkeys(agents, ("queued", "")))
@@ -259,8 +344,18 @@ class Courier:
         if sent.states.get(agent_id) == (state, code):
             return
         sent.states[agent_id] = (state, code)
-        if self.on_delivery is not None:
-            self.on_delivery((sent.command.term, sent.command.seq), agent_id, state, code, detail)
+        for listener in self.delivery_listeners:
+            listener((sent.command.term, sent.command.seq), agent_id, state, code, detail)
+
+
+#: Which key signs where several may: the everyday one first.
+_PREFERRED: Final = (Role.PLAN, Role.LIVE, Role.EMERGENCY, Role.DRILL)
+
+
+def role_for(document: OnlineDocument) -> Role:
+    """The role whose key signs a document of ours."""
+    allowed = roles_of(document)
+    return next(role for role in _PREFERRED if role in allowed)
 
 
 def kind_of(order: Order) -> str:

@@ -68,7 +68,7 @@ class Ledger:
         #: Answers that were dropped because the database was away for too long.
         self.dropped = 0
         courier.on_journalled = self._wanted.set
-        courier.on_delivery = self.answer
+        courier.delivery_listeners.append(self.answer)
 
     @property
     def behind(self) -> int:

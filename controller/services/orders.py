@@ -25,7 +25,7 @@ from typing import Final
 from controller.services.catalogue import Catalogue
 from controller.services.context import Actor, Clock, Permission
 from controller.services.directory import Directory
-from controller.services.dispatch import Courier, Dispatched
+from controller.services.dispatch import Courier, Dispatched, Sheet
 from controller.services.errors import ConflictError, InvalidError, TooManyError
 from controller.services.order_rules import OrderMemory, Start
 from controller.services.programme_model import ChimeKind, TargetSpec
@@ -77,7 +77,7 @@ class PlayRequest:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What became of a play-now order: one command for each group of languages."""
+    """What became of a play-now order: one order, with commands for each group of languages."""
 
     rule_id: str  # what a withdrawal names
     start: datetime
@@ -101,6 +101,7 @@ class OrderDesk:
         rulebook: Rulebook,
         programmes: ProgrammeService,
         clock: Clock,
+        memory: OrderMemory | None = None,
     ) -> None:
         self._courier = courier
         self._directory = directory
@@ -108,7 +109,7 @@ class OrderDesk:
         self._rulebook = rulebook
         self._programmes = programmes
         self._clock = clock
-        self._memory = OrderMemory()
+        self._memory = memory or OrderMemory()
         self.stop_listeners: list[StopListener] = []
 
     async def stop(self, actor: Actor, scope: Scope, *, idempotency_key: str | None = None) -> Dispatched:
@@ -129,6 +130,7 @@ class OrderDesk:
             idempotency_key=idempotency_key,
         )
         self._memory.silenced(clusters, dispatched.issued)
+        self._courier.retire(clusters, dispatched.issued)
         for listener in self.stop_listeners:
             listener(clusters, dispatched.issued)
         return dispatched
@@ -159,6 +161,8 @@ class OrderDesk:
             idempotency_key=idempotency_key,
         )
         self._memory.silenced(clusters, dispatched.issued)
+        if recurrence is None:
+            self._courier.retire_rules(frozenset({rule_id}))
         return dispatched
 
     async def play(self, actor: Actor, request: PlayRequest, *, idempotency_key: str | None = None) -> Played:
@@ -168,6 +172,7 @@ class OrderDesk:
             InvalidError: ``not_approved``, ``quiet_hours``, ``no_target``, ``priority_not_allowed`` and the like.
             ConflictError: ``duplicate_order``.
             TooManyError: ``too_many_orders``.
+            BusyError: ``not_recorded``.
             ForbiddenError, NotFoundError: as for :meth:`stop`.
         """
         clusters = self._places(actor, Permission.PLAY_NOW, request.scope)
@@ -182,25 +187,22 @@ class OrderDesk:
         same = Start(request.priority, tuple(ref.sha256 for ref in content.recordings) * request.repeat, targets)
         self._admit(actor, same, request, now)
         rule_id = _RULE_PREFIX + secrets.token_hex(6)
+        title = self._title(request)
+        order = await self._courier.give_all(
+            [Sheet(PlayOrder(_item(request, title, rule_id, start, sound)), group) for sound, group in groups],
+            actor=actor.audit_name,
+            life=request.within,
+            details={
+                "recordings": list(request.recordings),
+                "rule": rule_id,
+                "again": request.again,
+                **_scope_details(request.scope),
+            },
+            idempotency_key=idempotency_key,
+        )
         self._memory.started(same, rule_id, now)
-        orders = [
-            await self._courier.give(
-                PlayOrder(_item(request, self._title(request), rule_id, start, sound)),
-                group,
-                actor=actor.audit_name,
-                life=request.within,
-                details={
-                    "recordings": list(request.recordings),
-                    "rule": rule_id,
-                    "again": request.again,
-                    **_scope_details(request.scope),
-                },
-                idempotency_key=idempotency_key,
-            )
-            for sound, group in groups
-        ]
         length = max(sound.duration for sound, _ in groups)
-        return Played(rule_id, start, length, tuple(orders), tuple(sorted(uncovered)))
+        return Played(rule_id, start, length, (order,), tuple(sorted(uncovered)))
 
     def _places(self, actor: Actor, permission: Permission, scope: Scope) -> frozenset[str] | None:
         """The clusters a scope means (None: all), after checking the right over every part of it."""

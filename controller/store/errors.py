@@ -7,6 +7,7 @@
   * StoreDamagedError: the database file fails its own check; it is never replaced by an empty one
   * SchemaError: the database was made by a newer version of the software
   * JournalError: the command journal cannot be opened or written
+    * NotRecordedError: the disk refused what must be recorded before it may act
 """
 
 from __future__ import annotations
@@ -52,3 +53,9 @@ class JournalError(StoreError):
     """The command journal cannot be opened or written."""
 
     code = "journal_error"
+
+
+class NotRecordedError(JournalError):
+    """The disk refused what must be recorded before it may act; nothing was kept and nothing may be sent."""
+
+    code = "not_recorded"

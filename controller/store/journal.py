@@ -9,6 +9,9 @@ Rules kept here:
    file; a fault further up moves the whole file aside and says so: orders go on, the evidence is not touched.
 4. When the disk refuses a line, the order still gets a number that was reserved before: the entry comes back with
    ``durable=False`` and :attr:`CommandJournal.fault` says why. An order to be silent must not fail for a full disk.
+5. What must be recorded before it may sound (``strict``) is recorded or refused (:class:`NotRecordedError`): a line
+   that the disk takes too long for is taken back, so that no later start finds it.
+6. What belongs together is one line (``batch``): it is there whole, or not at all.
 
 One thread of its own does all writing. Not here: what an order means, and copying entries into the database (that is
 :mod:`controller.services`, by :meth:`CommandJournal.entries_after` and :meth:`CommandJournal.forget_before`).
@@ -20,7 +23,8 @@ import asyncio
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,7 +32,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from controller.store.audit import GENESIS, canonical, stamp
-from controller.store.errors import JournalError
+from controller.store.errors import JournalError, NotRecordedError
 from controller.store.files import fsync_directory
 
 #: Numbers reserved at a time. A start skips at most so many.
@@ -50,6 +54,14 @@ class JournalEntry:
     body: Mapping[str, Any]
     hash: str
     durable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What is to be journalled: a kind and its body."""
+
+    kind: str
+    body: Mapping[str, Any]
 
 
 class CommandJournal:
@@ -98,17 +110,46 @@ class CommandJournal:
         Raises:
             JournalError: the disk refuses, and no reserved number is left.
         """
+        (entry,) = await self.append_all([Draft(kind, body)], actor=actor, at=at, strict=False)
+        return entry
+
+    async def append_all(
+        self, drafts: Sequence[Draft], *, actor: str, at: datetime, strict: bool
+    ) -> tuple[JournalEntry, ...]:
+        """Give several orders their numbers and put them on the disk together, as one line.
+
+        Args:
+            drafts: at least one.
+            actor: who gives them.
+            at: when.
+            strict: refuse rather than return what is not on the disk.
+
+        Raises:
+            NotRecordedError: ``strict``, and the disk refused or was too slow; nothing is kept.
+            JournalError: no reserved number is left.
+        """
         async with self._turn:
-            await self._reserve_ahead()
-            seq = self._seq + 1
-            self._seq = seq  # from here on the number is used up, come what may
-            text = canonical(
-                {"term": self.term, "seq": seq, "at": stamp(at), "actor": actor, "kind": kind, "body": body}
+            await self._reserve_ahead(len(drafts))
+            first = self._seq + 1
+            self._seq += len(drafts)  # from here on the numbers are used up, come what may
+            lines = [
+                {"term": self.term, "seq": first + place, "at": stamp(at), "actor": actor}
+                | {"kind": each.kind, "body": each.body}
+                for place, each in enumerate(drafts)
+            ]
+            text = canonical(lines[0] if len(lines) == 1 else {"batch": lines})
+            fate = _Fate()
+            digest = await self._try(lambda: self._write(text, fate if strict else None), fate if strict else None)
+            if digest is None and strict:
+                raise NotRecordedError(f"the disk refuses the journal of orders: {self.fault}; nothing was sent")
+            entries = tuple(
+                JournalEntry(
+                    self.term, first + place, at, actor, each.kind, each.body, digest or "", digest is not None
+                )
+                for place, each in enumerate(drafts)
             )
-            digest = await self._try(lambda: self._write(text))
-            entry = JournalEntry(self.term, seq, at, actor, kind, body, digest or "", digest is not None)
-            self._entries.append(entry)
-            return entry
+            self._entries += entries
+            return entries
 
     def entries_after(self, seq: int) -> tuple[JournalEntry, ...]:
         """What was journalled with a number above ``seq`` and is not forgotten, in order."""
@@ -132,34 +173,46 @@ class CommandJournal:
                 await asyncio.to_thread(self._thread.shutdown)
             self._file.close()
 
-    async def _reserve_ahead(self) -> None:
+    async def _reserve_ahead(self, count: int) -> None:
         left = self._reserved - self._seq
-        if left > RESERVE // 2 or (left > 0 and self.fault is not None):
+        if left >= count + RESERVE // 2 or (left >= count and self.fault is not None):
             return
-        await self._try(self._write_reservation)
-        if self._reserved <= self._seq:
+        await self._try(lambda: self._write_reservation(count))
+        if self._reserved - self._seq < count:
             raise JournalError(f"the disk refuses the journal of orders: {self.fault}")
 
-    async def _try(self, write: Callable[[], str]) -> str | None:
-        """Write in the journal's thread; the line's hash, None (and :attr:`fault`) when it is not on the disk."""
+    async def _try(self, write: Callable[[], str], fate: _Fate | None = None) -> str | None:
+        """Write in the journal's thread; the line's hash, None (and :attr:`fault`) when it is not on the disk.
+
+        With a ``fate``, a line that comes too late is taken back by the thread that wrote it.
+        """
         loop = asyncio.get_running_loop()
+        writing = loop.run_in_executor(self._thread, write)
         try:
-            async with asyncio.timeout(FSYNC_SECONDS):
-                digest = await asyncio.shield(loop.run_in_executor(self._thread, write))
+            try:
+                async with asyncio.timeout(FSYNC_SECONDS):
+                    digest = await asyncio.shield(writing)
+            except TimeoutError:
+                if fate is None or fate.abandon():
+                    raise
+                digest = await writing  # it reached the disk in the very last moment
         except (OSError, TimeoutError) as error:
             self.fault = str(error) or f"the disk took longer than {FSYNC_SECONDS:.0f} s"
             return None
         self.fault = None
         return digest
 
-    def _write_reservation(self) -> str:
-        upto = self._seq + RESERVE
+    def _write_reservation(self, count: int = 0) -> str:
+        upto = self._seq + count + RESERVE
         digest = self._write(canonical({"reserve": upto}))
         self._reserved = upto
         return digest
 
-    def _write(self, text: str) -> str:
-        """Append one line and fsync. Runs in the journal's thread (or before there is one)."""
+    def _write(self, text: str, fate: _Fate | None = None) -> str:
+        """Append one line and fsync; take it back when nobody waits for it any more.
+
+        Runs in the journal's thread (or before there is one).
+        """
         digest = _link(self._head, text)
         end = self._file.seek(0, os.SEEK_END)
         data = f"{digest} {text}\n".encode()
@@ -168,11 +221,35 @@ class CommandJournal:
             if written != len(data):
                 raise OSError(f"only {written} of {len(data)} bytes fitted on the disk")
             os.fsync(self._file.fileno())
+            if fate is not None and not fate.keep():
+                raise OSError("the disk was too slow; the line was taken back")
         except OSError:
             os.truncate(self.path, end)  # half a line must not stand before a whole one
             raise
         self._head = digest
         return digest
+
+
+class _Fate:
+    """Whether a line counts: decided once, by whoever comes first, the disk or the one who waits."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: bool | None = None
+
+    def keep(self) -> bool:
+        """The line is on the disk. False: nobody waits for it any more."""
+        return self._decide(kept=True)
+
+    def abandon(self) -> bool:
+        """Nobody waits any longer. False: it is on the disk already."""
+        return not self._decide(kept=False)
+
+    def _decide(self, *, kept: bool) -> bool:
+        with self._lock:
+            if self._kept is None:
+                self._kept = kept
+            return self._kept
 
 
 @dataclass(slots=True)
@@ -236,15 +313,19 @@ def _take(scan: _Scan, raw: bytes) -> bool:
         if "reserve" in value:
             scan.reserved = max(scan.reserved, int(value["reserve"]))
         else:
-            at = datetime.fromisoformat(value["at"])
-            entry = JournalEntry(value["term"], value["seq"], at, value["actor"], value["kind"], value["body"], digest)
-            scan.entries.append(entry)
-            scan.reserved = max(scan.reserved, entry.seq)
+            entries = [_entry_of(one, digest) for one in value.get("batch", (value,))]
+            scan.entries += entries
+            scan.reserved = max(scan.reserved, *(entry.seq for entry in entries))
     except (ValueError, KeyError, TypeError, IndexError):
         return False
     scan.head = digest
     scan.good_bytes += len(raw)
     return True
+
+
+def _entry_of(value: Mapping[str, Any], digest: str) -> JournalEntry:
+    at = datetime.fromisoformat(value["at"])
+    return JournalEntry(value["term"], value["seq"], at, value["actor"], value["kind"], value["body"], digest)
 
 
 def _numbers_anywhere(path: Path) -> Iterator[int]:
@@ -253,7 +334,8 @@ def _numbers_anywhere(path: Path) -> Iterator[int]:
     for raw in path.read_bytes().splitlines():
         try:
             value = json.loads(raw[_DIGEST + 1 :])
-            yield int(value.get("reserve", value.get("seq", 0)))
+            for one in value.get("batch", (value,)):
+                yield int(one.get("reserve", one.get("seq", 0)))
         except (ValueError, AttributeError, TypeError):
             continue
 

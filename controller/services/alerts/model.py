@@ -41,6 +41,7 @@ DEFAULT_GAP: Final = timedelta(seconds=10)
 MIN_EVERY: Final = timedelta(minutes=5)
 #: A live emergency voice that nobody extends ends after this (DESIGN, section 5).
 VOICE_LIFE: Final = timedelta(minutes=10)
+_NO_SOUND: Final = Frames(0)
 
 
 class Category(StrEnum):
@@ -230,7 +231,7 @@ class Alert:
     start: datetime | None = None
     expires: datetime | None = None
     rules: tuple[str, ...] = ()
-    length: Frames = Frames(0)  # of one round at the cluster that sounds longest
+    length: Frames = _NO_SOUND  # of one round at the cluster that sounds longest
     ended: Step | None = None
     fault: str = ""  # why its speech could not be made
 
