@@ -82,7 +82,9 @@ def next_quiet_begin(settings: ClusterSettings, now: datetime) -> datetime | Non
 
 def cap_of(settings: ClusterSettings, item: Item) -> timedelta:
     """How long this cluster lets the item sound, whatever the plan says."""
-    return settings.max_relay if isinstance(item.content, Relay) else settings.max_item
+    if isinstance(item.content, Relay):
+        return settings.max_relay
+    return settings.max_emergency if item.priority.crosses_quiet_hours else settings.max_item
 
 
 def may_sound(settings: ClusterSettings, priority: Priority, start: datetime, end: datetime) -> bool:

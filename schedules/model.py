@@ -21,7 +21,7 @@ from itertools import pairwise
 from typing import Literal
 
 from schedules.instants import Frames, duration_of, require_utc
-from schedules.ladder import Priority
+from schedules.ladder import Priority, may_duck
 
 _ASCII_UNIT_SEPARATOR = "\x1f"
 
@@ -211,17 +211,35 @@ class Amplifier:
             raise ValueError("a gpio amplifier port needs a pin, and nothing else has one")
 
 
+#: How much softer a sound may be made beneath a live announcement, in decibels: less is no difference, more is silence.
+DUCK_MIN_DB, DUCK_MAX_DB = -40.0, -6.0
+
+#: What is proposed to an operator: the announcement is understood, and the music is still there.
+DUCK_USUAL_DB = -20.0
+
 #: The agent caps by itself (DESIGN of the ladder): three hours for an item, twelve for a relay.
 MAX_ITEM = timedelta(minutes=180)
 MAX_RELAY = timedelta(minutes=720)
+
+
+#: An emergency message may sound this long in one piece (a resumed one: in all), whatever the order says: room for a
+#: siren of 140 s and three readings in three languages. The sirens of Dallas 2017 had no such bound. A repeated order
+#: rests at least ten seconds between two rounds, and each round counts anew.
+MAX_EMERGENCY = timedelta(minutes=15)
+
+#: Emergencies sound this much louder where the settings name no gain: twice the amplitude, as the loudspeakers of
+#: Japanese towns do. The playout limiter keeps peaks at -1 dBTP, so it gains loudness and cannot overload.
+EMERGENCY_GAIN_DB = 6.0
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterSettings:
     """What holds at one cluster whatever the plan says. Travels as a signed document of its own.
 
-    ``gains`` are decibels by class, sorted by class; a class that is absent plays at 0 dB. ``output_delay`` is
-    for acoustics: positive = this cluster sounds later.
+    ``gains`` are decibels by class, sorted by class; a class that is absent plays at 0 dB, an emergency
+    at :data:`EMERGENCY_GAIN_DB`. ``output_delay`` is
+    for acoustics: positive = this cluster sounds later. ``duck_db``: how much softer a relay or music goes on beneath a
+    live announcement (:func:`schedules.ladder.may_duck`); None: it is silent beneath it, as beneath all else.
     """
 
     cluster_id: str
@@ -233,11 +251,19 @@ class ClusterSettings:
     languages: tuple[str, ...] = ("vi",)
     max_item: timedelta = MAX_ITEM
     max_relay: timedelta = MAX_RELAY
+    duck_db: float | None = None
+    max_emergency: timedelta = MAX_EMERGENCY
 
     def __post_init__(self) -> None:
+        if self.duck_db is not None and not DUCK_MIN_DB <= self.duck_db <= DUCK_MAX_DB:
+            raise ValueError(f"ducking lies between {DUCK_MIN_DB:g} and {DUCK_MAX_DB:g} dB")
         if any(a[0] >= b[0] for a, b in pairwise(self.gains)):
             raise ValueError("gains must be sorted by class, each class once")
 
     def gain_db(self, priority: Priority) -> float:
         """The gain for one class, in decibels."""
-        return dict(self.gains).get(priority, 0.0)
+        return dict(self.gains).get(priority, EMERGENCY_GAIN_DB if priority.crosses_quiet_hours else 0.0)
+
+    def ducks(self, upper: Priority, lower: Priority) -> bool:
+        """Whether ``lower`` goes on softly beneath ``upper`` here; otherwise it is silent."""
+        return self.duck_db is not None and may_duck(upper, lower)

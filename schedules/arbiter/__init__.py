@@ -7,7 +7,7 @@ situation holds from the state's instant on, so when inputs change give the old 
 advanced to ``now`` first. Splitting an advance into smaller ones changes nothing.
 """
 
-from schedules.arbiter.decision import Decision, Event, EventKind, Outcome, Sounding, Span
+from schedules.arbiter.decision import Decision, Event, EventKind, Line, Outcome, Presence, Sounding, Span
 from schedules.arbiter.engine import advance, timeline
 from schedules.arbiter.situation import LiveSource, Order, PlayNow, Situation, Stop, Withdraw
 from schedules.arbiter.state import RETENTION, Phase, Progress, State
@@ -17,11 +17,13 @@ __all__ = [
     "Decision",
     "Event",
     "EventKind",
+    "Line",
     "LiveSource",
     "Order",
     "Outcome",
     "Phase",
     "PlayNow",
+    "Presence",
     "Progress",
     "Situation",
     "Sounding",

@@ -1,7 +1,8 @@
 """The air: who of those that wait gets the loudspeaker, and how one makes way for another.
 
 Rules kept here: the highest class that is able sounds; among equals the one on air goes on, then the first due; of live
-emergency voices the newest. A relay follows its stream, and falls back when the stream is lost.
+emergency voices the newest. A relay follows its stream, and falls back when the stream is lost. What is silenced may
+run on unheard: then its line on the clock does not move by a sample.
 
 Not here: who may wait for it, and until when (:mod:`schedules.arbiter.run`).
 """
@@ -12,13 +13,16 @@ from dataclasses import replace
 from datetime import datetime
 
 from schedules.arbiter import policy
-from schedules.arbiter.decision import EventKind, Sounding
+from schedules.arbiter.decision import EventKind, Line, Presence, Sounding
 from schedules.arbiter.ledger import Ledger, Subject
 from schedules.arbiter.situation import Entry, LiveSource
-from schedules.arbiter.state import Phase
+from schedules.arbiter.state import Phase, Progress
 from schedules.instants import NO_FRAMES, to_unix_us
 from schedules.ladder import AmongEquals, Priority, among_equals
 from schedules.model import Relay
+
+#: So many sounds are kept ready beneath the one on air; there is seldom more than one.
+BENEATH_LIMIT = 4
 
 
 def choose(book: Ledger, fresh: list[str], now: datetime) -> None:
@@ -26,11 +30,14 @@ def choose(book: Ledger, fresh: list[str], now: datetime) -> None:
     winner = _winner(book, now)
     if winner != book.on_air:
         if book.on_air is not None:
-            _silence(book, book.on_air, now)
+            _make_way(book, book.on_air, winner, now)
+        _settle_ducked(book, winner, now)
         if winner is not None:
             _sound(book, winner, now)
-    elif winner is not None:
-        _follow_stream(book, winner, now)
+    else:
+        _settle_ducked(book, winner, now)
+        if winner is not None:
+            _follow_stream(book, winner, now)
     _block(book, fresh)
     _note_sources(book, now)
 
@@ -43,10 +50,50 @@ def sounding(book: Ledger, now: datetime) -> Sounding | None:
     subject, progress = book.subject(key), book.played[key]
     if subject is None or progress.since is None:
         raise RuntimeError(f"{key} is on air without a beginning")
+    return _described(book, key, subject, Presence.ON_AIR, now)
+
+
+def beneath(book: Ledger, now: datetime) -> tuple[Sounding, ...]:
+    """What runs on beneath the one on air, highest class first."""
+    if book.on_air is None:
+        return ()
+    found = []
+    for key in book.active:
+        subject = book.subject(key)
+        if key != book.on_air and subject is not None and _runs_on(book, key, subject, now):
+            ducked = book.played[key].phase is Phase.DUCKED
+            found.append(_described(book, key, subject, Presence.DUCKED if ducked else Presence.MUTED, now))
+    found.sort(key=lambda one: (-one.priority, one.occurrence_id))
+    return tuple(found[:BENEATH_LIMIT])
+
+
+def _runs_on(book: Ledger, key: str, subject: Subject, now: datetime) -> bool:
+    """Whether it would be heard now, at the place the clock says, if nothing lay above it."""
+    if not _is_able(book, key, subject, now):
+        return False
+    progress = book.played[key]
+    if progress.phase is Phase.DUCKED or isinstance(subject, LiveSource):
+        return True
+    if isinstance(subject.item.content, Relay):
+        return stream_of(book, subject, now) is not None
+    return progress.moving
+
+
+def _described(book: Ledger, key: str, subject: Subject, presence: Presence, now: datetime) -> Sounding:
+    progress = book.played[key]
     ends, fade = policy.end_on_air(book.situation.settings, subject, progress, now)
-    item = subject.item if isinstance(subject, Entry) else None
+    since = progress.since or progress.anchor_at
     return Sounding(
-        key, item, progress.stream_id, _priority(subject), progress.since, progress.anchor_frames, ends, fade
+        occurrence_id=key,
+        item=subject.item if isinstance(subject, Entry) else None,
+        stream_id=_stream_now(book, subject, now) if presence is Presence.MUTED else progress.stream_id,
+        priority=_priority(subject),
+        since=since,
+        offset=progress.position(since),
+        ends=ends,
+        fade=fade,
+        line=Line(progress.anchor_at, progress.anchor_frames),
+        presence=presence,
     )
 
 
@@ -65,7 +112,7 @@ def _winner(book: Ledger, now: datetime) -> str | None:
         if among_equals(priority) is AmongEquals.NEWEST_WINS:
             able.append((-priority, 0, -began, key))
         else:
-            able.append((-priority, 0 if key == book.on_air else 1, began, key))
+            able.append((-priority, 0 if book.played[key].phase.is_heard else 1, began, key))
     return min(able)[3] if able else None
 
 
@@ -77,7 +124,7 @@ def _is_able(book: Ledger, key: str, subject: Subject, now: datetime) -> bool:
         return False
     if isinstance(subject.item.content, Relay) and not _has_source(book, subject, subject.item.content, now):
         return False
-    if key == book.on_air:
+    if book.played[key].phase.is_heard:
         return True
     if not (book.situation.time_trusted or subject.ordered):
         return False
@@ -115,11 +162,15 @@ def _sound(book: Ledger, key: str, now: datetime) -> None:
     progress, subject = book.played[key], book.subject(key)
     if subject is None:
         raise RuntimeError(f"{key} was chosen for the air but is not in the situation")
+    if progress.phase is Phase.DUCKED:
+        _come_forward(book, key, subject, progress, now)
+        return
+    joins = progress.moving and _has_length(subject)
     begun = replace(
         progress,
         phase=Phase.SOUNDING,
-        anchor_at=now,
-        anchor_frames=progress.position(now) if _has_length(subject) else NO_FRAMES,
+        anchor_at=progress.anchor_at if joins else now,
+        anchor_frames=progress.anchor_frames if _has_length(subject) else NO_FRAMES,
         moving=True,
         since=now,
         first=progress.first or now,
@@ -134,18 +185,58 @@ def _sound(book: Ledger, key: str, now: datetime) -> None:
     book.tell(kind, key, subject, begun, code=code, stream_id=begun.stream_id)
 
 
+def _come_forward(book: Ledger, key: str, subject: Subject, progress: Progress, now: datetime) -> None:
+    """Nobody speaks over it any longer."""
+    loud = replace(progress, phase=Phase.SOUNDING)
+    book.put(key, loud)
+    book.on_air, book.silent_since = key, None
+    book.tell(EventKind.RESUMED, key, subject, loud, code="ducked", stream_id=loud.stream_id)
+    _follow_stream(book, key, now)
+
+
 def _has_length(subject: Subject) -> bool:
     return isinstance(subject, Entry) and subject.total is not None
 
 
+def _make_way(book: Ledger, key: str, winner: str | None, now: datetime) -> None:
+    """Take what is on air off it: silent, or softly beneath who may speak over it."""
+    subject, progress = book.subject(key), book.played[key]
+    if not _stays_soft(book, key, winner, now):
+        _silence(book, key, now)
+        return
+    soft = replace(progress, phase=Phase.DUCKED)
+    book.put(key, soft)
+    book.on_air, book.silent_since = None, now
+    book.tell(EventKind.DUCKED, key, subject, soft, stream_id=soft.stream_id)
+
+
+def _stays_soft(book: Ledger, key: str, winner: str | None, now: datetime) -> bool:
+    lower, upper = book.subject(key), None if winner is None else book.subject(winner)
+    if lower is None or upper is None or not book.situation.settings.ducks(_priority(upper), _priority(lower)):
+        return False
+    return _is_able(book, key, lower, now)
+
+
+def _settle_ducked(book: Ledger, winner: str | None, now: datetime) -> None:
+    """What goes on softly may do so only as long as it is able, and those above it let it."""
+    for key in sorted(book.active):
+        if book.played[key].phase is not Phase.DUCKED or key == winner:
+            continue
+        if _stays_soft(book, key, winner, now):
+            _follow_stream(book, key, now)
+        else:
+            _silence(book, key, now)
+
+
 def _silence(book: Ledger, key: str, now: datetime) -> None:
-    """Take what is on air off it: a higher class came, or its own source was lost."""
+    """Take what is heard off the air: a higher class came, or its own source was lost."""
     progress, subject = book.played[key], book.subject(key)
     if subject is None:
         raise RuntimeError(f"{key} is on air but not in the situation")
     lost = not _is_able(book, key, subject, now)
     result = policy.paused(progress, now) if lost else policy.preempted(subject, progress, now)
-    book.on_air, book.silent_since = None, now
+    if key == book.on_air:
+        book.on_air, book.silent_since = None, now
     if isinstance(result, policy.Ending):
         book.end(key, subject, progress, result)
         return
@@ -155,7 +246,7 @@ def _silence(book: Ledger, key: str, now: datetime) -> None:
 
 
 def _follow_stream(book: Ledger, key: str, now: datetime) -> None:
-    """A relay on air changes between its streams and its fallback without leaving the air."""
+    """A relay that is heard changes between its streams and its fallback without leaving the air."""
     progress, subject = book.played[key], book.subject(key)
     if subject is None or isinstance(subject, LiveSource):
         return
@@ -172,7 +263,8 @@ def _follow_stream(book: Ledger, key: str, now: datetime) -> None:
     )
     book.put(key, moved)
     code = "fallback" if stream is None else "source_back"
-    book.tell(EventKind.RESUMED, key, subject, moved, code=code, stream_id=stream)
+    kind = EventKind.DUCKED if moved.phase is Phase.DUCKED else EventKind.RESUMED
+    book.tell(kind, key, subject, moved, code=code, stream_id=stream)
 
 
 def _note_sources(book: Ledger, now: datetime) -> None:

@@ -18,6 +18,7 @@ class EventKind(StrEnum):
     """What happened to an occurrence."""
 
     STARTED = "started"
+    DUCKED = "ducked"  # a live announcement speaks over it; it is heard, softly
     PREEMPTED = "preempted"
     RESUMED = "resumed"
     WAITING = "waiting"  # due, but held: media_missing, time_untrusted
@@ -66,13 +67,33 @@ class Event:
     outcome: Outcome | None = None
 
 
+class Presence(StrEnum):
+    """How a sound is there."""
+
+    ON_AIR = "on_air"
+    DUCKED = "ducked"  # softly, beneath a live announcement
+    MUTED = "muted"  # unheard beneath a higher class; its time runs on
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The line of stored sound on the clock: sample ``sample`` belongs to the instant ``at``.
+
+    It stays the same however often the sound is silenced and comes back, as long as its time runs on.
+    """
+
+    at: datetime
+    sample: Frames
+
+
 @dataclass(frozen=True, slots=True)
 class Sounding:
     """Something on air (or about to be): from sample ``offset`` at the instant ``since``.
 
     With a ``stream_id`` the stream sounds, by its own timeline. Otherwise the item's pieces sound; for a relay without
     a healthy stream, its fallback clips in a circle, ``offset`` counted in the circle. ``ends`` is when it ends if
-    nothing disturbs it (``None``: not known); ``fade`` says that it is then cut and must fade out before it.
+    nothing disturbs it (``None``: not known); ``fade`` says that it is then cut and must fade out before it. What joins
+    by the clock may have a ``line`` that began long before ``since``.
     """
 
     occurrence_id: str
@@ -83,6 +104,8 @@ class Sounding:
     offset: Frames
     ends: datetime | None
     fade: bool
+    line: Line
+    presence: Presence = Presence.ON_AIR
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +114,8 @@ class Decision:
 
     Ask again at ``until`` (``None``: only when an input changes). ``events`` are all that happened since the state
     that was given. ``upcoming`` is what starts next if no input changes; it may begin while ``sounding`` still sounds.
+    ``beneath`` is what ``sounding`` silences or speaks over and whose time runs on (a relay or a live voice with its
+    stream, stored sound that joins by the clock): kept ready, it is back in step at once. Highest class first.
     """
 
     sounding: Sounding | None
@@ -98,6 +123,7 @@ class Decision:
     amplifier: bool
     until: datetime | None
     events: tuple[Event, ...] = ()
+    beneath: tuple[Sounding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

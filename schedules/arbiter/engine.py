@@ -5,6 +5,7 @@ Not here: the run it makes (:mod:`schedules.arbiter.run`).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from schedules.arbiter.decision import Decision, Sounding, Span
@@ -41,7 +42,7 @@ def advance(
     middle, first = _advance(state, before, now)
     end, second = _advance(middle, situation, now)
     joined = first.events + second.events
-    return end, Decision(second.sounding, second.upcoming, second.amplifier, second.until, joined)
+    return end, replace(second, events=joined)
 
 
 def _advance(state: State, situation: Situation, now: datetime) -> tuple[State, Decision]:
@@ -72,7 +73,7 @@ def _decision(run: Run, situation: Situation) -> Decision:
     )
     instants = (run.next_change(), warm_from, warm_until)
     until = min((instant for instant in instants if instant is not None and instant > now), default=None)
-    return Decision(current, upcoming, amplifier, until, run.events)
+    return Decision(current, upcoming, amplifier, until, run.events, run.beneath)
 
 
 def _upcoming(run: Run, current: Sounding | None) -> Sounding | None:

@@ -168,7 +168,7 @@ class Ledger:
             key,
             self._now,
             code,
-            offset=progress.anchor_frames if kind in (EventKind.STARTED, EventKind.RESUMED) else NO_FRAMES,
+            offset=progress.position(self._now) if kind in (EventKind.STARTED, EventKind.RESUMED) else NO_FRAMES,
             frames=progress.heard,
             stream_id=stream_id,
             outcome=progress.outcome,

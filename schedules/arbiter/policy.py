@@ -94,7 +94,10 @@ def preempted(subject: Entry | LiveSource, progress: Progress, now: datetime) ->
         case AfterPreempt.RESTART:
             return replace(silenced, anchor_frames=NO_FRAMES)
         case AfterPreempt.JOIN:
-            return replace(silenced, moving=subject.total is not None)
+            if subject.total is None:
+                return silenced
+            # Its line on the clock stays what it was, to the sample.
+            return replace(silenced, anchor_at=progress.anchor_at, anchor_frames=progress.anchor_frames, moving=True)
         case AfterPreempt.RESUME:
             return silenced
 
@@ -139,7 +142,7 @@ def _met_quiet(settings: ClusterSettings, since: datetime, now: datetime) -> boo
 def over(settings: ClusterSettings, entry: Entry, progress: Progress, now: datetime) -> Ending | None:
     """Why an admitted item is over ``now`` by its own times; None while it is not."""
     item = entry.item
-    on_air = progress.phase is Phase.SOUNDING
+    on_air = progress.phase.is_heard
     if entry.total is not None and progress.position(now) >= entry.total:
         return _played(entry, progress, now) if on_air else ending(progress, "preempted")
     if item.slot_end is not None and now >= item.slot_end and isinstance(item.content, Relay):
@@ -168,7 +171,7 @@ def _played(entry: Entry, progress: Progress, now: datetime) -> Ending:
 
 def _window_closed(progress: Progress, slot_end: datetime) -> Ending:
     """A relay at the end of its window. The other end may have closed its stream a little early."""
-    at_the_end = progress.phase is Phase.SOUNDING or progress.anchor_at >= slot_end - RELAY_TAIL
+    at_the_end = progress.phase.is_heard or progress.anchor_at >= slot_end - RELAY_TAIL
     if progress.first is not None and at_the_end:
         return Ending(EventKind.FINISHED, Outcome.PLAYED)
     return ending(progress, progress.code or "window_end")

@@ -57,7 +57,7 @@ def _target(state: State, situation: Situation, now: datetime) -> datetime | Non
 def _began_since(progress: Progress, trusted_at: datetime | None) -> bool:
     if progress.phase is Phase.DONE:
         return False
-    return progress.phase is Phase.SOUNDING or trusted_at is None or progress.anchor_at > trusted_at
+    return progress.phase.is_heard or trusted_at is None or progress.anchor_at > trusted_at
 
 
 def _shifted(progress: Progress, shift: timedelta) -> Progress:

@@ -3,7 +3,8 @@
 Rules kept here (numbered so that tests can name them):
 
 1. At every instant the highest class that is due and able sounds. Among equals the one on air goes on and the others
-   wait, first due first; only live emergency voice yields to a newer one.
+   wait, first due first; only live emergency voice yields to a newer one. What a newcomer may speak over
+   (:meth:`ClusterSettings.ducks`) goes on softly beneath it; nothing begins beneath a higher class.
 2. An occurrence ends once, with one outcome, and is never begun again: not by a new plan, not after a reboot.
 3. An item waiting behind its equal begins at its first sample; behind a higher class ``after_preempt`` decides; after
    absence (boot, late plan, late audio, untrusted time) ``late`` decides.
@@ -51,6 +52,11 @@ class Run:
     def sounding(self) -> Sounding | None:
         """What is on air."""
         return air.sounding(self._book, self.now)
+
+    @property
+    def beneath(self) -> tuple[Sounding, ...]:
+        """What runs on beneath it."""
+        return air.beneath(self._book, self.now)
 
     @property
     def silent_since(self) -> datetime | None:
@@ -102,7 +108,7 @@ class Run:
             progress, subject = book.played[key], book.subject(key)
             if progress.phase is Phase.WAITING:
                 book.drop(key)
-            elif progress.phase is Phase.SOUNDING:
+            elif progress.phase.is_heard:
                 heard = progress.heard_until(off_since)
                 counted = replace(progress, phase=Phase.PAUSED, heard=heard, since=None, stream_id=None)
                 if isinstance(subject, Entry):
@@ -208,7 +214,7 @@ class Run:
 
     def _is_judged(self, entry: Entry, progress: Progress) -> bool:
         """Whether the present clock may end it (rule 6)."""
-        return self._s.time_trusted or entry.ordered or progress.phase is Phase.SOUNDING
+        return self._s.time_trusted or entry.ordered or progress.phase.is_heard
 
     # -- what comes next ---------------------------------------------------------------------------------------
 
@@ -237,7 +243,7 @@ class Run:
             subject, progress = book.subject(key), book.played[key]
             if subject is None:
                 continue
-            if key == book.on_air:
+            if progress.phase.is_heard:
                 yield policy.end_on_air(settings, subject, progress, now)[0]
             elif isinstance(subject, LiveSource):
                 yield subject.opened_at + settings.max_relay

@@ -30,8 +30,14 @@ class Phase(StrEnum):
     HELD = "held"  # due, but its audio or the time is missing; nothing decided yet
     WAITING = "waiting"  # admitted, never sounded
     SOUNDING = "sounding"
+    DUCKED = "ducked"  # sounding softly beneath a live announcement
     PAUSED = "paused"  # sounded, silenced by a higher class or a lost source
     DONE = "done"
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether it comes out of the loudspeaker, loud or soft."""
+        return self in (Phase.SOUNDING, Phase.DUCKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +46,8 @@ class Progress:
 
     The place in the sound is ``anchor_frames`` at ``anchor_at``; it moves with the clock while ``moving`` (on air, or
     joining by the clock) and stands still otherwise. ``heard`` counts samples of earlier runs, ``since`` is the
-    beginning of the present one, ``first`` of the first. ``content`` is a fingerprint of what it plays.
+    beginning of the present one, ``first`` of the first. What is ducked is heard, what is silenced is not. ``content``
+    is a fingerprint of what it plays.
     """
 
     phase: Phase

@@ -3,14 +3,27 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import time, timedelta
+from datetime import datetime, time, timedelta
 from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schedules.airtime import quiet_at
-from schedules.arbiter import Event, EventKind, Phase, PlayNow, Situation, State, Stop, Withdraw, advance, timeline
+from schedules.arbiter import (
+    Event,
+    EventKind,
+    Phase,
+    PlayNow,
+    Presence,
+    Situation,
+    State,
+    Stop,
+    Withdraw,
+    advance,
+    timeline,
+)
+from schedules.instants import frames_of
 from schedules.ladder import Priority
 from schedules.model import AfterPreempt, Item, Overrun, QuietHours, Recorded
 from tests.unit.schedules.scenario import (
@@ -79,7 +92,7 @@ def situations(draw: st.DrawFn) -> Situation:
     power = draw(st.sampled_from([amplifier(0, 0), amplifier(1, 2)]))
     return situation(
         *plan,
-        settings=replace(SETTINGS, quiet_hours=quiet, amplifier=power),
+        settings=replace(SETTINGS, quiet_hours=quiet, amplifier=power, duck_db=draw(st.sampled_from([None, -20.0]))),
         live=tuple(sources),
         orders=tuple(orders),
         missing=frozenset(missing),
@@ -178,15 +191,56 @@ def test_the_highest_class_that_is_able_sounds(of: Situation) -> None:
 def test_never_two_at_once(of: Situation) -> None:
     """By the events alone: one starts only when none is on air, and only that one is silenced or ends."""
     on_air: str | None = None
+    soft: set[str] = set()  # what a live announcement speaks over
     for event in walk(of, [END * 3])[1]:
         if event.kind in (EventKind.STARTED, EventKind.RESUMED):
             assert on_air in (None, event.occurrence_id)
             on_air = event.occurrence_id
+        elif event.kind is EventKind.DUCKED:
+            assert of.settings.duck_db is not None
+            assert event.priority is not None
+            assert event.priority <= Priority.RELAY
+            soft.add(event.occurrence_id)
         elif event.kind is EventKind.PREEMPTED:
-            assert on_air == event.occurrence_id
+            assert event.occurrence_id in {on_air, *soft}
+        if event.kind in (EventKind.STARTED, EventKind.RESUMED, EventKind.PREEMPTED) or event.outcome is not None:
+            soft.discard(event.occurrence_id)
+        gone = event.kind in (EventKind.PREEMPTED, EventKind.DUCKED) or event.outcome is not None
+        if gone and event.occurrence_id == on_air:
             on_air = None
-        elif event.outcome is not None and event.occurrence_id == on_air:
-            on_air = None
+
+
+@settings(max_examples=60, deadline=None)
+@given(situations())
+def test_what_runs_on_beneath_is_lower_and_keeps_its_line(of: Situation) -> None:
+    state, decision = advance(State.initial(), of, of.ready_from)
+    while decision.until is not None:
+        under = {one.occurrence_id: one for one in decision.beneath}
+        for one in decision.beneath:
+            assert decision.sounding is not None
+            assert (one.priority, one.occurrence_id) <= (decision.sounding.priority, one.occurrence_id)
+            assert one.occurrence_id != decision.sounding.occurrence_id
+            assert (one.presence is Presence.DUCKED) <= (decision.sounding.priority is Priority.COMMUNE_LIVE)
+        state, decision = advance(state, of, decision.until)
+        after = decision.sounding
+        if after is not None and after.occurrence_id in under and after.stream_id is None:
+            assert after.line == under[after.occurrence_id].line
+
+
+@settings(max_examples=60, deadline=None)
+@given(situations())
+def test_what_is_silenced_is_not_heard_and_what_is_ducked_is(of: Situation) -> None:
+    """The frames of each ending against the time between the events that turn it on and off."""
+    since: dict[str, datetime] = {}
+    heard: Counter[str] = Counter()
+    for event in walk(of, [END * 3])[1]:
+        key = event.occurrence_id
+        if key in since:
+            heard[key] += frames_of(event.at - since.pop(key))
+        if event.kind in (EventKind.STARTED, EventKind.RESUMED, EventKind.DUCKED):
+            since[key] = event.at
+        if event.outcome is not None:
+            assert abs(event.frames - heard[key]) <= END  # each stretch rounds down by less than a sample
 
 
 @settings(max_examples=60, deadline=None)
