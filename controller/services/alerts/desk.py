@@ -54,7 +54,13 @@ class AlertDesk:
         raise NotImplementedError
 
     async def cancel(
-        self, actor: Actor, alert_id: str, *, all_clear: bool = False, reason: str = "", idempotency_key: str | None = None
+        self,
+        actor: Actor,
+        alert_id: str,
+        *,
+        all_clear: bool = False,
+        reason: str = "",
+        idempotency_key: str | None = None,
     ) -> Alert:
         """Silence it and send its cancel twin (or the all-clear template) to the same clusters."""
         raise NotImplementedError

@@ -19,7 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final
 
 from controller.services.orders import Scope
 from schedules.instants import Frames
@@ -99,21 +99,16 @@ class AlertState(StrEnum):
         return self in {AlertState.COMPOSED, AlertState.ARMED}
 
 
-class Shape(Protocol):
-    """A figure on the map (:mod:`controller.cap.shapes` has polygon and circle)."""
-
-    def contains(self, latitude: float, longitude: float) -> bool:
-        """Whether the point lies inside or on the edge."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Where an alert is for: places of the tree, single clusters, figures on the map; together."""
+    """Where an alert is for: places of the tree, single clusters, figures on the map; together.
+
+    Figures are written as CAP writes them: ``lat,lon lat,lon …`` and ``lat,lon radius`` (degrees, kilometres).
+    """
 
     scope: Scope = field(default_factory=Scope)
-    polygons: tuple[tuple[tuple[float, float], ...], ...] = ()  # (latitude, longitude), closed or not
-    circles: tuple[tuple[float, float, float], ...] = ()  # latitude, longitude, radius in km
+    polygons: tuple[str, ...] = ()
+    circles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from alembic.autogenerate.api import AutogenContext
 from sqlalchemy import Connection
 from sqlmodel import AutoString, UTCDateTime
 
+from controller.store import alert_tables as _alert_tables  # noqa: F401 - registers its tables
 from controller.store.tables import Table
 
 connection: Connection = context.config.attributes["connection"]
