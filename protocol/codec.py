@@ -24,7 +24,11 @@ from protocol.documents import (
     Order,
     PlanManifest,
     PlayOrder,
+    ReleaseOrder,
     RootSuccessor,
+    SilentTestOrder,
+    StockClip,
+    StockKind,
     StopOrder,
     StreamOpen,
     Targets,
@@ -40,19 +44,27 @@ from protocol.jsonsafe import dumps, loads_object
 from protocol.keys import AGENT_ID_DIGITS, KeySet, OnlineKey, Role, SigningKey, key_id_of
 from protocol.limits import (
     MAX_BODY,
+    MAX_CLIP_BYTES,
     MAX_COMMAND_LIFE,
     MAX_DAY,
     MAX_DAYS,
+    MAX_FRAMES,
+    MAX_HOLD,
     MAX_KEYS,
     MAX_PLAN,
+    MAX_REPEAT,
+    MAX_STOCK,
     MAX_STREAM_LIFE,
     MAX_TARGETS,
     MAX_TITLE,
     MAX_U32,
+    MIN_EVERY,
 )
 from protocol.settings_codec import decode_cluster, encode_cluster
-from schedules.instants import to_unix_us
+from schedules.instants import Frames, to_unix_us
 from schedules.ladder import Priority
+
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def encode(document: Document) -> bytes:
@@ -157,12 +169,33 @@ def _read_key(fields: Fields) -> OnlineKey:
 
 def _write_settings(document: SettingsDocument) -> dict[str, Any]:
     head = {"agent": document.agent_id, "term": document.term, "seq": document.seq}
-    return head | _span(document.issued, document.expires) | {"cluster": encode_cluster(document.cluster)}
+    value = head | _span(document.issued, document.expires) | {"cluster": encode_cluster(document.cluster)}
+    if document.stock:
+        value["stock"] = [_write_stock(clip) for clip in document.stock]
+    return value
+
+
+def _write_stock(clip: StockClip) -> dict[str, Any]:
+    return {"clip": clip.sha256, "frames": clip.frames, "bytes": clip.size, "kind": clip.kind.value}
+
+
+def _read_stock(fields: Fields) -> StockClip:
+    kind = fields.identifier("kind")
+    return StockClip(
+        fields.hexadecimal("clip", 64),
+        Frames(fields.integer("frames", 1, MAX_FRAMES)),
+        fields.integer("bytes", 1, MAX_CLIP_BYTES),
+        StockKind(kind) if kind in {known.value for known in StockKind} else StockKind.OTHER,
+    )
 
 
 def _read_settings(fields: Fields) -> SettingsDocument:
     agent = fields.hexadecimal("agent", AGENT_ID_DIGITS)
-    return SettingsDocument(agent, *_counters(fields), *_read_span(fields), decode_cluster(fields.object("cluster")))
+    stock = tuple(_read_stock(each) for each in fields.objects("stock", MAX_STOCK))
+    if len({clip.sha256 for clip in stock}) != len(stock):
+        fields.refuse("stock", "expected each sound once")
+    cluster = decode_cluster(fields.object("cluster"))
+    return SettingsDocument(agent, *_counters(fields), *_read_span(fields), cluster, stock)
 
 
 def _write_plan(document: PlanManifest) -> dict[str, Any]:
@@ -223,28 +256,52 @@ def _read_command(fields: Fields) -> Command:
 
 def _write_order(order: Order) -> dict[str, Any]:
     match order:
-        case StopOrder():
-            return {"kind": "stop"}
+        case StopOrder(hold):
+            return {"kind": "stop"} | ({} if hold is None else {"hold_us": hold // _MICROSECOND})
+        case ReleaseOrder():
+            return {"kind": "release"}
+        case SilentTestOrder():
+            return {"kind": "test"}
         case WithdrawOrder(rule_id, recurrence):
             bound = {} if recurrence is None else {"recurrence": to_unix_us(recurrence)}
             return {"kind": "withdraw", "rule": rule_id} | bound
-        case PlayOrder(item):
-            return {"kind": "play", "item": encode_item(item)}
+        case PlayOrder(item, every, until):
+            repeat: dict[str, Any] = {}
+            if every is not None and until is not None:
+                repeat = {"every_us": every // _MICROSECOND, "until": to_unix_us(until)}
+            return {"kind": "play", "item": encode_item(item)} | repeat
         case CloseStreamOrder(stream):
             return {"kind": "close_stream", "stream": unsigned64_text(stream)}
 
 
 def _read_order(fields: Fields) -> Order:
     kind = fields.text("kind", 32)
-    if kind == "stop":
-        return StopOrder()
-    if kind == "withdraw":
-        return WithdrawOrder(fields.identifier("rule"), fields.optional("recurrence", fields.instant))
-    if kind == "play":
-        return PlayOrder(decode_item(fields.object("item")))
-    if kind == "close_stream":
-        return CloseStreamOrder(fields.unsigned64("stream"))
-    return fields.refuse("kind", "expected stop, withdraw, play or close_stream")
+    if kind not in _ORDER_READERS:
+        fields.refuse("kind", "expected stop, release, withdraw, play, close_stream or test")
+    return _ORDER_READERS[kind](fields)
+
+
+def _read_play(fields: Fields) -> PlayOrder:
+    item = decode_item(fields.object("item"))
+    every = fields.optional("every_us", lambda name: fields.duration(name, MAX_REPEAT, MIN_EVERY))
+    until = fields.optional("until", fields.instant)
+    if until is not None and not item.start < until <= item.start + MAX_REPEAT:
+        fields.refuse("until", "must be after the item's start, and at most 24 hours after")
+    return PlayOrder(item, every, until)
+
+
+def _read_stop(fields: Fields) -> StopOrder:
+    return StopOrder(fields.optional("hold_us", lambda name: fields.duration(name, MAX_HOLD, _MICROSECOND)))
+
+
+_ORDER_READERS: Final[dict[str, Callable[[Fields], Order]]] = {
+    "stop": _read_stop,
+    "release": lambda _: ReleaseOrder(),
+    "withdraw": lambda fields: WithdrawOrder(fields.identifier("rule"), fields.optional("recurrence", fields.instant)),
+    "play": _read_play,
+    "close_stream": lambda fields: CloseStreamOrder(fields.unsigned64("stream")),
+    "test": lambda _: SilentTestOrder(),
+}
 
 
 def _write_stream_open(document: StreamOpen) -> dict[str, Any]:

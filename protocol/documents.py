@@ -14,14 +14,15 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
 from protocol.items import DayDocument, DayLike, day_sha256, decode_day, decode_item, encode_day, encode_item
 from protocol.keys import KeySet, OnlineKey
+from schedules.instants import Frames
 from schedules.ladder import Priority
-from schedules.model import ClusterSettings, Item
+from schedules.model import ClusterSettings, Item, Recorded
 
 __all__ = [
     "PAYLOAD_TYPES",
@@ -37,8 +38,12 @@ __all__ = [
     "Order",
     "PlanManifest",
     "PlayOrder",
+    "ReleaseOrder",
     "RootSuccessor",
     "Settings",
+    "SilentTestOrder",
+    "StockClip",
+    "StockKind",
     "StopOrder",
     "StreamOpen",
     "Targets",
@@ -51,6 +56,10 @@ __all__ = [
     "encode_item",
     "kind_of",
 ]
+
+
+#: Least silence between two repetitions of an order: an alarm without a pause cannot be stopped by listening to it.
+LEAST_PAUSE: Final = timedelta(seconds=10)
 
 
 class DocumentKind(StrEnum):
@@ -85,6 +94,26 @@ class RootSuccessor:
     issued: datetime
 
 
+class StockKind(StrEnum):
+    """What a sound is kept in stock for."""
+
+    TEMPLATE = "template"  # an emergency message: siren, text, cancel twin
+    DRILL_NOTICE = "drill_notice"  # "this is a drill": every drill begins and ends with one of these
+    CHIME = "chime"
+    NOTICE = "notice"  # words of the system itself
+    OTHER = "other"  # of a later version
+
+
+@dataclass(frozen=True, slots=True)
+class StockClip:
+    """A sound that an agent keeps whatever its plan says: fetched before anything else, and never evicted."""
+
+    sha256: str
+    frames: Frames
+    size: int  # bytes of the file
+    kind: StockKind = StockKind.TEMPLATE
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What holds at one cluster, for one agent. ``seq`` counts settings only."""
@@ -95,6 +124,12 @@ class Settings:
     issued: datetime
     expires: datetime
     cluster: ClusterSettings
+    stock: tuple[StockClip, ...] = ()
+
+    @property
+    def drill_notices(self) -> frozenset[str]:
+        """The sounds of which a drill's first and last must be one."""
+        return frozenset(clip.sha256 for clip in self.stock if clip.kind is StockKind.DRILL_NOTICE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +192,22 @@ class StreamOpen:
 
 @dataclass(frozen=True, slots=True)
 class StopOrder:
-    """Silence now: everything that sounds or waits at ``Command.issued`` is done for good."""
+    """Silence now: everything that sounds or waits at ``Command.issued`` is done for good.
+
+    With a ``hold`` the agent is mute for that long from ``Command.issued`` on: nothing sounds, emergencies included.
+    """
+
+    hold: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseOrder:
+    """End the mute that a STOP with a ``hold`` began. A mute that somebody set at the box itself stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class SilentTestOrder:
+    """Prove yourself without a sound: stock, clock, output, disk. Answered by a ``progress`` with its checks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +220,29 @@ class WithdrawOrder:
 
 @dataclass(frozen=True, slots=True)
 class PlayOrder:
-    """Sound this item, now or at its ``start``."""
+    """Sound this item, now or at its ``start``; with ``every``, again and again.
+
+    Repetition k is the item moved by k × ``every`` (``recurrence``, ``start``, ``expires``, ``slot_end``), an
+    occurrence of its own, for as long as it starts before ``until``. None outlives the start of the next. An order with
+    the same rule, recurrence and ``every`` as an earlier one takes its place: so it is extended or shortened.
+
+    Raises:
+        ValueError: ``every`` without ``until`` or the other way round, or a sound that leaves no pause between two.
+    """
 
     item: Item
+    every: timedelta | None = None
+    until: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if (self.every is None) != (self.until is None):
+            raise ValueError("a repetition names both 'every' and 'until'")
+        if self.every is None:
+            return
+        if not isinstance(self.item.content, Recorded):
+            raise ValueError("only stored sound is repeated")  # noqa: TRY004 - a value is wrong, not a type
+        if self.item.content.duration + LEAST_PAUSE > self.every:
+            raise ValueError("a sound must leave ten seconds of silence before it is repeated")
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +252,7 @@ class CloseStreamOrder:
     stream: int
 
 
-Order = StopOrder | WithdrawOrder | PlayOrder | CloseStreamOrder
+Order = StopOrder | ReleaseOrder | WithdrawOrder | PlayOrder | CloseStreamOrder | SilentTestOrder
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,13 @@ MAX_KEYS: Final = 32
 MAX_RECORDS: Final = 100
 MAX_FAULTS: Final = 32
 MAX_ROOT_CHAIN: Final = 8
+MAX_CHECKS: Final = 16
+
+#: Sounds an agent keeps in stock: 20 templates in five languages, each with its cancel twin, and the notices.
+MAX_STOCK: Final = 240
+
+#: Largest sound: twelve hours of Opus at 96 kbit/s.
+MAX_CLIP_BYTES: Final = 512 * 1024 * 1024
 
 #: Longest sound a single clip may claim: twelve hours, the cap of a relay.
 MAX_FRAMES: Final = 12 * 3600 * 48_000
@@ -58,3 +65,11 @@ MAX_SKEW: Final = timedelta(minutes=10)
 #: Longest life of a command (a plan carries what must hold longer) and of an open stream (the relay cap).
 MAX_COMMAND_LIFE: Final = timedelta(hours=24)
 MAX_STREAM_LIFE: Final = timedelta(minutes=720)
+
+#: Longest mute that one order can set.
+MAX_HOLD: Final = timedelta(hours=24)
+
+#: From an item's start to the end of its repetitions; a longer alert is extended by a later order. The shortest
+#: time between two repetitions.
+MAX_REPEAT: Final = timedelta(hours=24)
+MIN_EVERY: Final = timedelta(minutes=1)

@@ -21,13 +21,14 @@ from pydantic import Field, ValidationError
 from protocol.documents import DocumentKind
 from protocol.errors import MalformedError, WrongVersionError
 from protocol.jsonsafe import loads_object
-from protocol.limits import MAX_ENVELOPE, MAX_RECORDS, MAX_ROOT_CHAIN, MAX_TEXT
+from protocol.limits import MAX_CHECKS, MAX_ENVELOPE, MAX_RECORDS, MAX_ROOT_CHAIN, MAX_TEXT
 from protocol.telemetry import (
     U32,
     U64,
     Code,
     Count,
     Detail,
+    Flag,
     Hex32,
     Hex64,
     Hex128,
@@ -123,6 +124,39 @@ class Event(Part):
     detail: Detail = ""
     occurrence_id: Hex64 | None = None
     at: Instant
+
+
+class ProgressStage(StrEnum):
+    """How far an order got."""
+
+    STARTED = "started"
+    FINISHED = "finished"  # with a code when it was not heard whole
+    REFUSED = "refused"  # accepted, and yet not sounded
+    MUTED = "muted"  # this box is mute; nothing of it sounds
+    TESTED = "tested"  # a silent test was done; ``checks`` tell what was found
+
+
+class Check(Part):
+    """One thing a silent test looked at."""
+
+    name: Code
+    ok: Flag
+    detail: Detail = ""
+
+
+class Progress(Part):
+    """What becomes of an order of class 70 and above, told at once. ``term`` and ``seq`` name the order."""
+
+    type: Literal["progress"] = "progress"
+    term: U32
+    seq: Count
+    rule_id: Id | None = None
+    recurrence: Instant | None = None
+    stage: ProgressStage
+    at: Instant
+    start_error_us: Int | None = None
+    code: Code | None = None
+    checks: Annotated[tuple[Check, ...], Field(max_length=MAX_CHECKS)] = ()
 
 
 class Bye(Part):
@@ -307,7 +341,19 @@ class Unknown(Part):
 
 
 AgentMessage = (
-    Hello | Auth | Clock | Ack | Status | Records | Event | Bye | EnrolToken | EnrolCommit | EnrolReveal | Refused
+    Hello
+    | Auth
+    | Clock
+    | Ack
+    | Status
+    | Progress
+    | Records
+    | Event
+    | Bye
+    | EnrolToken
+    | EnrolCommit
+    | EnrolReveal
+    | Refused
 )
 ControllerMessage = (
     Challenge

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from protocol.fields import Fields
 from protocol.limits import MAX_LANGUAGES
 from schedules.ladder import Priority
-from schedules.model import MAX_ITEM, MAX_RELAY, Amplifier, ClusterSettings, QuietHours
+from schedules.model import MAX_EMERGENCY, MAX_ITEM, MAX_RELAY, Amplifier, ClusterSettings, QuietHours
 
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -21,6 +21,10 @@ LOUDEST_DB: Final = 12.0
 LONGEST_OUTPUT_DELAY: Final = timedelta(seconds=5)
 LONGEST_AMPLIFIER_TIME: Final = timedelta(minutes=1)
 _LAST_PIN: Final = 255
+
+#: How long one emergency message may be allowed to sound.
+LONGEST_EMERGENCY: Final = timedelta(minutes=60)
+SHORTEST_EMERGENCY: Final = timedelta(minutes=1)
 
 
 def encode_cluster(settings: ClusterSettings) -> dict[str, Any]:
@@ -34,6 +38,7 @@ def encode_cluster(settings: ClusterSettings) -> dict[str, Any]:
         "languages": list(settings.languages),
         "max_item_us": settings.max_item // _MICROSECOND,
         "max_relay_us": settings.max_relay // _MICROSECOND,
+        "max_emergency_us": settings.max_emergency // _MICROSECOND,
     }
     if settings.quiet_hours is not None:
         quiet = settings.quiet_hours
@@ -61,7 +66,14 @@ def decode_cluster(fields: Fields) -> ClusterSettings:
         languages=fields.identifiers("languages", MAX_LANGUAGES),
         max_item=fields.duration("max_item_us", MAX_ITEM),
         max_relay=fields.duration("max_relay_us", MAX_RELAY),
+        max_emergency=_decode_max_emergency(fields),
     )
+
+
+def _decode_max_emergency(fields: Fields) -> timedelta:
+    if not fields.has("max_emergency_us"):
+        return MAX_EMERGENCY
+    return fields.duration("max_emergency_us", LONGEST_EMERGENCY, SHORTEST_EMERGENCY)
 
 
 def _decode_timezone(fields: Fields) -> str:

@@ -49,6 +49,7 @@ U64 = Annotated[int, PlainValidator(_unsigned64), PlainSerializer(unsigned64_tex
 Int = Annotated[int, Field(strict=True, ge=-MAX_INT, le=MAX_INT)]
 Count = Annotated[int, Field(strict=True, ge=0, le=MAX_INT)]
 U32 = Annotated[int, Field(strict=True, ge=0, le=MAX_U32)]
+Delay = Annotated[int, Field(strict=True, ge=0, le=65_535)]
 Real = Annotated[float, BeforeValidator(_no_bool), Field(strict=True, allow_inf_nan=False, ge=-1e9, le=1e9)]
 Flag = Annotated[bool, Field(strict=True)]
 Id = Annotated[str, Field(pattern=ID_PATTERN)]
@@ -166,6 +167,45 @@ class Fault(Part):
     since: Instant
 
 
+class StockState(Part):
+    """The sounds kept in stock: how many are wanted, how many are here and proven, how many were found altered."""
+
+    wanted: Count = 0
+    here: Count = 0
+    bad: Count = 0
+
+
+class MuteBy(StrEnum):
+    """Who made a box mute."""
+
+    TECHNICIAN = "technician"  # at the box itself; only the box, or time, ends it
+    ORDER = "order"  # a signed STOP with a hold
+
+
+class MuteState(Part):
+    """Nothing sounds, emergencies included, until ``until``."""
+
+    by: MuteBy
+    since: Instant
+    until: Instant
+
+
+class Arrivals(Part):
+    """How long live bundles took in the last ten minutes; ``bundles`` and ``late`` count since the agent began.
+
+    ``reserve_ms``: how long before its first sample the agent must have a bundle. ``late``: it came after that was
+    possible. ``needed_lead_ms``: how long before its first sample a bundle should be sent.
+    """
+
+    bundles: Count = 0
+    late: Count = 0
+    p50_ms: Delay | None = None
+    p95_ms: Delay | None = None
+    p995_ms: Delay | None = None
+    reserve_ms: Delay = 200
+    needed_lead_ms: Delay | None = None
+
+
 class StatusBody(Part):
     """What a status message carries; sent every 20 s, and at once when a fault comes or goes."""
 
@@ -174,4 +214,7 @@ class StatusBody(Part):
     health: Health
     plan: PlanState = PlanState()
     sounding: SoundingState | None = None
+    stock: StockState = StockState()
+    muted: MuteState | None = None
+    arrivals: Arrivals | None = None
     faults: Annotated[tuple[Fault, ...], Field(max_length=MAX_FAULTS)] = ()

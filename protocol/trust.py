@@ -18,7 +18,8 @@ only then becomes part of it. Invariants, each with a test that names it:
    Without trusted time (``now=None``) plans, settings, key sets and orders that only silence are accepted, and what
    sounds from class 80 on; lower classes are refused, because their age cannot be told.
 9. Root N+1 is accepted only if N and N+1 both signed it and its version is exactly one more.
-10. ``restore_*`` accepts from the agent's own disk exactly the bytes that were accepted before, and nothing else.
+10. A drill is accepted only between two drill notices of the settings in force; a stream is never a drill.
+11. ``restore_*`` accepts from the agent's own disk exactly the bytes that were accepted before, and nothing else.
 
 One owner calls ``verify``, persists, and calls ``commit`` before the next ``verify``. Orders that only silence may
 be acted upon between verify and persisting (DESIGN: STOP acts, then persists).
@@ -30,7 +31,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar, cast
 
-from protocol.authority import OnlineDocument, check_time, check_without_time, roles_of, span_of
+from protocol.authority import OnlineDocument, check_drill, check_time, check_without_time, roles_of, span_of
 from protocol.codec import decode
 from protocol.counters import Counters, Mark
 from protocol.documents import (
@@ -94,6 +95,7 @@ class TrustedState:
         keyset_envelope: bytes | None = None,
         *,
         cluster_id: str | None = None,
+        drill_notices: frozenset[str] = frozenset(),
     ) -> None:
         """Take up what the disk holds.
 
@@ -103,6 +105,7 @@ class TrustedState:
             counters: as last persisted; None for an agent that never accepted anything.
             keyset_envelope: the key set accepted last.
             cluster_id: the cluster this agent was enrolled for, until signed settings say it.
+            drill_notices: the sounds that mark a drill, until signed settings say it.
 
         Raises:
             ProtocolError: the stored key set does not verify. Start without it: the controller sends it again.
@@ -111,6 +114,7 @@ class TrustedState:
         self._root_public = root_public
         self._counters = counters or Counters()
         self._cluster_id = cluster_id
+        self._notices = drill_notices
         self._key_set: KeySet | None = None
         if keyset_envelope is not None:
             self._key_set = self._restore_key_set(keyset_envelope)
@@ -140,9 +144,20 @@ class TrustedState:
         """The cluster this agent serves, as far as it knows."""
         return self._cluster_id
 
+    @property
+    def drill_notices(self) -> frozenset[str]:
+        """The sounds between which a drill must stand."""
+        return self._notices
+
     def scratch(self) -> TrustedState:
         """An independent copy, to look several steps ahead before anything is persisted."""
-        copy = TrustedState(self.agent_id, self._root_public, self._counters, cluster_id=self._cluster_id)
+        copy = TrustedState(
+            self.agent_id,
+            self._root_public,
+            self._counters,
+            cluster_id=self._cluster_id,
+            drill_notices=self._notices,
+        )
         copy._key_set = self._key_set
         return copy
 
@@ -252,8 +267,9 @@ class TrustedState:
                 self._root_public = public
             case KeySet():
                 self._key_set = verified.document
-            case Settings(cluster=cluster):
-                self._cluster_id = cluster.cluster_id
+            case Settings() as settings:
+                self._cluster_id = settings.cluster.cluster_id
+                self._notices = settings.drill_notices
             case PlanManifest(cluster_id=cluster_id):
                 self._cluster_id = cluster_id
 
@@ -291,6 +307,7 @@ class TrustedState:
         check_time(*span_of(document), now)
         if now is None:
             check_without_time(document)
+        check_drill(document, self._notices)
         return self._verified(kind, opened, mark, envelope)
 
     def _restore(self, kind: DocumentKind, envelope: bytes, now: datetime | None) -> Document:
@@ -303,6 +320,7 @@ class TrustedState:
         check_time(*span_of(document), now)
         if isinstance(document, Settings):
             self._cluster_id = document.cluster.cluster_id
+            self._notices = document.drill_notices
         elif self._cluster_id is None:
             self._cluster_id = document.cluster_id
         return document

@@ -11,6 +11,7 @@ import base64
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,9 @@ from protocol.documents import (
     CloseStreamOrder,
     Document,
     PlayOrder,
+    ReleaseOrder,
+    SilentTestOrder,
+    StopOrder,
     Targets,
     WithdrawOrder,
     kind_of,
@@ -80,6 +84,14 @@ DOCUMENTS: list[tuple[str, Document, tuple[SigningKey, ...]]] = [
     ("play a relay's window", d.command(PlayOrder(WINDOW), seq=4), (d.PLAN,)),
     ("play a drill", d.play(Priority.DRILL, seq=5), (d.DRILL,)),
     ("play a stored emergency", d.play(Priority.EMERGENCY_STORED, seq=6), (d.EMERGENCY,)),
+    (
+        "repeat a stored emergency every two hours",
+        d.command(PlayOrder(d.item(Priority.EMERGENCY_STORED), timedelta(hours=2), d.NOW + timedelta(hours=12)), seq=8),
+        (d.EMERGENCY,),
+    ),
+    ("stop, and be mute for ten minutes", d.command(StopOrder(timedelta(minutes=10)), seq=9), (d.EMERGENCY,)),
+    ("end the mute", d.command(ReleaseOrder(), seq=10), (d.PLAN,)),
+    ("prove yourself without a sound", d.command(SilentTestOrder(), seq=11), (d.DRILL,)),
     ("close a stream", d.command(CloseStreamOrder(d.STREAM), seq=7), (d.PLAN,)),
     ("open a live announcement", d.stream_open(), (d.LIVE,)),
     (
@@ -283,6 +295,11 @@ def _bad() -> list[tuple[str, str, bytes, datetime | None]]:
         ("an emergency by the plan key", command, seal_document(
             d.play(Priority.EMERGENCY_STORED, seq=6), d.PLAN), LATER),
         ("a drill by the emergency key", command, seal_document(d.play(Priority.DRILL, seq=6), d.EMERGENCY), LATER),
+        ("a drill that does not say so", command, seal_document(d.command(PlayOrder(
+            replace(d.item(), priority=Priority.DRILL)), seq=6), d.DRILL), LATER),
+        ("a live drill", opened, seal_document(d.stream_open(Priority.DRILL, d.DRILL), d.DRILL), LATER),
+        ("a silent test by the emergency key", command, seal_document(
+            d.command(SilentTestOrder(), seq=6), d.EMERGENCY), LATER),
         ("a live emergency by the drill key", command, seal_document(
             d.play(Priority.EMERGENCY_LIVE, seq=6), d.DRILL), LATER),
         ("a programme without trusted time", command, seal_document(d.play(seq=6), d.PLAN), None),

@@ -18,6 +18,8 @@ from protocol.documents import (
     PlayOrder,
     RootSuccessor,
     Settings,
+    StockClip,
+    StockKind,
     StopOrder,
     StreamOpen,
     Targets,
@@ -69,9 +71,17 @@ def successor(**changes: Any) -> RootSuccessor:
     return replace(RootSuccessor(2, ROOT.fingerprint, NEXT_ROOT.public, NOW), **changes)
 
 
+#: What every drill begins and ends with here, and an emergency message.
+NOTICE = Clip("d1" * 32, Frames(48_000 * 4))
+STOCK = (
+    StockClip(NOTICE.sha256, NOTICE.frames, 12_000, StockKind.DRILL_NOTICE),
+    StockClip("cd" * 32, Frames(48_000 * 60), 180_000),
+)
+
+
 def settings(**changes: Any) -> Settings:
     cluster = ClusterSettings(CLUSTER, "Asia/Ho_Chi_Minh", gains=((Priority.PROGRAMME, -6.0),), languages=("vi", "bru"))
-    return replace(Settings(AGENT_ID, 1, 1, NOW, NOW + YEAR, cluster), **changes)
+    return replace(Settings(AGENT_ID, 1, 1, NOW, NOW + YEAR, cluster, STOCK), **changes)
 
 
 def plan(**changes: Any) -> PlanManifest:
@@ -83,7 +93,8 @@ def plan(**changes: Any) -> PlanManifest:
 def item(priority: Priority = Priority.PROGRAMME, **changes: Any) -> Item:
     clip = Clip("cd" * 32, Frames(48_000 * 60), Approval("us_officer0001", NOW - timedelta(hours=3)))
     chime = Clip("ef" * 32, Frames(96_000))
-    content = Recorded((chime, clip, Pause(Frames(48_000 * 30)), clip, chime))
+    first, last = (NOTICE, NOTICE) if priority is Priority.DRILL else (chime, chime)
+    content = Recorded((first, clip, Pause(Frames(48_000 * 30)), clip, last))
     start = NOW + timedelta(hours=1)
     value = Item("pr_bantin0001", start, "Bản tin xã Tà Rụt", priority, start, start + timedelta(minutes=10), content)
     return replace(value, **changes)
@@ -125,11 +136,14 @@ class Agent:
 
     def reboot(self) -> Agent:
         counters = Counters.from_dict(self.state.counters.to_dict())
-        return Agent(TrustedState(AGENT_ID, self.state.root_public, counters, self.key_set), self.key_set)
+        notices = self.state.drill_notices
+        state = TrustedState(AGENT_ID, self.state.root_public, counters, self.key_set, drill_notices=notices)
+        return Agent(state, self.key_set)
 
 
 def new_agent() -> Agent:
     """An agent that has just been enrolled and got its first key set."""
-    agent = Agent(TrustedState(AGENT_ID, ROOT.public, cluster_id=CLUSTER))
+    notices = frozenset({NOTICE.sha256})
+    agent = Agent(TrustedState(AGENT_ID, ROOT.public, cluster_id=CLUSTER, drill_notices=notices))
     agent.take(agent.state.verify_keyset(seal_document(key_set(), ROOT), now=NOW))
     return agent

@@ -9,13 +9,18 @@ from hypothesis import strategies as st
 
 from protocol.bundle import FRAME_SAMPLES, MAX_PACKET, Bundle
 from protocol.documents import (
+    LEAST_PAUSE,
     CloseStreamOrder,
     Command,
     DayReference,
     PlanManifest,
     PlayOrder,
+    ReleaseOrder,
     RootSuccessor,
     Settings,
+    SilentTestOrder,
+    StockClip,
+    StockKind,
     StopOrder,
     StreamOpen,
     Targets,
@@ -104,10 +109,24 @@ days = st.builds(
 
 lists_of_ids = st.lists(ids, max_size=5, unique=True).map(tuple)
 targets = st.builds(Targets, st.booleans(), lists_of_ids, lists_of_ids).filter(lambda value: value != Targets())
+
+
+@st.composite
+def repeated(draw: st.DrawFn) -> PlayOrder:
+    item = draw(items().filter(lambda one: isinstance(one.content, Recorded)))
+    assert isinstance(item.content, Recorded)
+    least = max(item.content.duration + LEAST_PAUSE, timedelta(minutes=1))
+    until = item.start + draw(st.timedeltas(timedelta(microseconds=1), timedelta(hours=24)))
+    return PlayOrder(item, draw(st.timedeltas(least, timedelta(hours=24))), until)
+
+
 orders = (
-    st.just(StopOrder())
+    st.builds(StopOrder, st.none() | st.timedeltas(timedelta(microseconds=1), timedelta(hours=24)))
+    | st.just(ReleaseOrder())
+    | st.just(SilentTestOrder())
     | st.builds(WithdrawOrder, ids, st.none() | instants)
     | st.builds(PlayOrder, items())
+    | repeated()
     | st.builds(CloseStreamOrder, u64)
 )
 commands = st.builds(
@@ -146,7 +165,7 @@ amplifiers = st.builds(Amplifier, st.just("none"), st.none(), minute, minute) | 
 )
 gains = st.dictionaries(st.sampled_from(Priority), st.floats(-60, 12)).map(lambda value: tuple(sorted(value.items())))
 clusters = st.builds(
-    ClusterSettings,
+    lambda *values: ClusterSettings(*values[:-1], max_emergency=values[-1]),
     ids,
     st.sampled_from(["Asia/Ho_Chi_Minh", "UTC", "America/New_York"]),
     st.none() | quiet,
@@ -156,15 +175,22 @@ clusters = st.builds(
     lists_of_ids,
     st.timedeltas(timedelta(0), timedelta(minutes=180)),
     st.timedeltas(timedelta(0), timedelta(minutes=720)),
+    st.timedeltas(timedelta(minutes=1), timedelta(minutes=60)),
 )
+stock = st.lists(
+    st.builds(StockClip, hex64, frames, st.integers(1, 2**29), st.sampled_from(StockKind)),
+    max_size=5,
+    unique_by=lambda clip: clip.sha256,
+).map(tuple)
 long_spans = spans(timedelta(days=400))
 settings = st.builds(
-    lambda span, agent, term, seq, cluster: Settings(agent, term, seq, span[0], span[1], cluster),
+    lambda span, agent, term, seq, cluster, kept: Settings(agent, term, seq, span[0], span[1], cluster, kept),
     long_spans,
     hex32,
     st.integers(1, 2**32 - 1),
     counts,
     clusters,
+    stock,
 )
 references = st.dictionaries(
     st.dates(date(1980, 1, 1), date(2190, 1, 1)), st.tuples(hex64, st.integers(2, 90_000)), max_size=36

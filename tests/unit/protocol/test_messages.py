@@ -19,6 +19,7 @@ from protocol.envelope import seal
 from protocol.errors import MalformedError, ProtocolError, WrongVersionError
 from protocol.limits import MAX_BODY, MAX_ENVELOPE, MAX_RECORDS, MAX_TEXT
 from protocol.telemetry import (
+    Arrivals,
     ClockState,
     Fault,
     Health,
@@ -58,9 +59,21 @@ EXAMPLES: list[m.Message] = [
         health=HEALTH,
         plan=PlanState(plan_term=1, plan_seq=2, expires=d.NOW),
         sounding=SoundingState(occurrence_id=H64, priority=40, since=d.NOW),
+        arrivals=Arrivals(bundles=900, late=2, p50_ms=8, p95_ms=21, p995_ms=230, needed_lead_ms=430),
         faults=(Fault(code="output_failed", since=d.NOW),),
     ),
     m.Records(journal=H32, records=(RECORD,)),
+    m.Progress(
+        term=1,
+        seq=7,
+        rule_id="al_lu",
+        recurrence=d.NOW,
+        stage=m.ProgressStage.FINISHED,
+        at=d.NOW,
+        start_error_us=-120,
+        code="stopped",
+        checks=(m.Check(name="stock", ok=True),),
+    ),
     m.Event(code="quiet_hours", detail="không phát", at=d.NOW),
     m.Bye(reason="restart"),
     m.Challenge(nonce=H64, key_id=1, signature=H128, certificate=H64, root_public=H64, key_set=SEALED),

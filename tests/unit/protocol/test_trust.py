@@ -18,6 +18,10 @@ from protocol.documents import (
     CloseStreamOrder,
     DocumentKind,
     PlayOrder,
+    ReleaseOrder,
+    SilentTestOrder,
+    StockClip,
+    StockKind,
     StopOrder,
     Targets,
     WithdrawOrder,
@@ -27,7 +31,9 @@ from protocol.errors import AlreadyHaveError, MalformedError, ProtocolError, Tru
 from protocol.keys import Role, SigningKey
 from protocol.limits import MAX_BODY
 from protocol.trust import TrustedState
+from schedules.instants import Frames
 from schedules.ladder import Priority
+from schedules.model import Clip, Pause, Recorded, Relay
 from tests.unit.protocol import district as d
 
 LATER = d.NOW + timedelta(seconds=5)
@@ -152,17 +158,36 @@ class TestRoles:
     @pytest.mark.parametrize("priority", STORED)
     def test_stream(self, agent: d.Agent, role: Role, priority: Priority) -> None:
         sealed = seal_document(d.stream_open(priority, d.KEYS[role]), d.KEYS[role])
-        if _may_stream(role, priority):
+        if role is Role.DRILL and priority is Priority.DRILL:
+            refused("drill_unmarked", agent.state.verify_stream_open, sealed, now=LATER)
+        elif _may_stream(role, priority):
             assert agent.take(agent.state.verify_stream_open(sealed, now=LATER)).priority is priority
         else:
             refused("wrong_role", agent.state.verify_stream_open, sealed, now=LATER)
 
     @pytest.mark.parametrize("role", list(Role))
-    @pytest.mark.parametrize("order", [StopOrder(), WithdrawOrder("pr_x"), CloseStreamOrder(5)])
+    @pytest.mark.parametrize(
+        "order",
+        [
+            StopOrder(),
+            StopOrder(timedelta(hours=1)),
+            ReleaseOrder(),
+            WithdrawOrder("pr_x"),
+            CloseStreamOrder(5),
+        ],
+    )
     def test_silence(self, agent: d.Agent, role: Role, order: Any) -> None:
         sealed = seal_document(d.command(order), d.KEYS[role])
         if role in (Role.PLAN, Role.EMERGENCY):
             assert agent.take(agent.state.verify_command(sealed, now=LATER)).order == order
+        else:
+            refused("wrong_role", agent.state.verify_command, sealed, now=LATER)
+
+    @pytest.mark.parametrize("role", list(Role))
+    def test_silent_test(self, agent: d.Agent, role: Role) -> None:
+        sealed = seal_document(d.command(SilentTestOrder()), d.KEYS[role])
+        if role is Role.DRILL:
+            assert agent.take(agent.state.verify_command(sealed, now=LATER)).order == SilentTestOrder()
         else:
             refused("wrong_role", agent.state.verify_command, sealed, now=LATER)
 
@@ -365,6 +390,52 @@ class TestTime:
         refused("time_untrusted", state.verify_stream_open, seal_document(d.stream_open(), d.LIVE), now=None)
         opened = seal_document(d.stream_open(Priority.EMERGENCY_LIVE, d.EMERGENCY), d.EMERGENCY)
         agent.take(state.verify_stream_open(opened, now=None))
+
+
+def _drill(*pieces: Clip | Pause) -> bytes:
+    item = replace(d.item(Priority.DRILL), content=Recorded(pieces))
+    return seal_document(d.command(PlayOrder(item)), d.DRILL)
+
+
+class TestDrills:
+    """Invariant 10: a drill says so, first and last, in the words that the signed settings name."""
+
+    other = Clip("cd" * 32, Frames(48_000))
+
+    @pytest.mark.parametrize(
+        "pieces",
+        [
+            (other,),
+            (other, d.NOTICE),
+            (d.NOTICE, other),
+            (Pause(Frames(1)), d.NOTICE, other, d.NOTICE),
+            (d.NOTICE, other, d.NOTICE, Pause(Frames(1))),
+            (other, d.NOTICE, other),
+        ],
+    )
+    def test_unmarked(self, agent: d.Agent, pieces: tuple[Clip | Pause, ...]) -> None:
+        refused("drill_unmarked", agent.state.verify_command, _drill(*pieces), now=LATER)
+
+    def test_a_relay_is_no_drill(self, agent: d.Agent) -> None:
+        relay = Relay("so_vov", (d.NOTICE,))
+        item = replace(d.item(Priority.DRILL), content=relay, slot_end=d.item().start + timedelta(minutes=5))
+        sealed = seal_document(d.command(PlayOrder(item)), d.DRILL)
+        refused("drill_unmarked", agent.state.verify_command, sealed, now=LATER)
+
+    def test_marked(self, agent: d.Agent) -> None:
+        agent.take(agent.state.verify_command(_drill(d.NOTICE, self.other, d.NOTICE), now=LATER))
+
+    def test_the_settings_say_which_notice(self, agent: d.Agent) -> None:
+        notice = StockClip("77" * 32, Frames(48_000), 9_000, StockKind.DRILL_NOTICE)
+        agent.take(agent.state.verify_settings(seal_document(d.settings(stock=(notice,)), d.PLAN), now=LATER))
+        refused("drill_unmarked", agent.state.verify_command, _drill(d.NOTICE, self.other, d.NOTICE), now=LATER)
+        new = Clip(notice.sha256, notice.frames)
+        agent.take(agent.state.verify_command(_drill(new, self.other, new), now=LATER))
+
+    def test_without_any_notice_there_is_no_drill(self) -> None:
+        agent = d.new_agent()
+        agent.take(agent.state.verify_settings(seal_document(d.settings(stock=()), d.PLAN), now=LATER))
+        refused("drill_unmarked", agent.state.verify_command, _drill(d.NOTICE, self.other, d.NOTICE), now=LATER)
 
 
 class TestRoots:
