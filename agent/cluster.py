@@ -90,7 +90,9 @@ class Cluster:
         self._timebase = _timebase(memory.shelves.values)
         self._keeper = Keeper(memory.store, host.executor)
         self._shelf = Shelf(host.media, host.executor, watch)
-        self._streams = LiveStreams(clock, self._timebase, watch.report)
+        self._streams = LiveStreams(
+            clock, self._timebase, watch.report, output_us=lambda: player.state().output.latency_us
+        )
         parts = Parts(clock, self.wall, player, self._shelf, self._keeper, watch, self._streams)
         self.conductor = Conductor(parts, _first_settings(memory))
         office = Office(clock, self.wall, self._keeper, watch, self.conductor, self._streams, archive.trust, self._pin)
@@ -107,7 +109,9 @@ class Cluster:
         )
         self._stream = StreamKeeper(host.transport, wanted=lambda: self._streams.any, bundle=self._bundle, watch=watch)
         self._reporter = Reporter(
-            Subjects(clock, self.wall, self._timebase, player, self.conductor, host.media, watch, host.probe)
+            Subjects(
+                clock, self.wall, self._timebase, player, self.conductor, host.media, watch, host.probe, self._streams
+            )
         )
         self.link = self._make_link(config, identity)
         self._told: object = None

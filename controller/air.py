@@ -34,6 +34,7 @@ from controller.services.dispatch import Courier
 from controller.services.health import Health
 from controller.services.intake import Ingests
 from controller.services.issuing import Issuer
+from controller.services.leads import Leads
 from controller.services.ledger import Ledger
 from controller.services.media_store import MediaStore
 from controller.services.orders import OrderDesk
@@ -138,6 +139,7 @@ class Air:
     arming: Arming
     briefer: DeskBriefer
     content: AirContent
+    leads: Leads
 
     def routes(self, base: Foundation) -> tuple[Route, ...]:
         """Operations of the staff API."""
@@ -181,6 +183,7 @@ async def open_air(
     chimes = await ensure_chimes(store)
     rulebook = Rulebook(catalogue, directory, chimes)
     gateway = GatewaySwitch()
+    leads = Leads(clock.mono_us)
     policy = AddressPolicy(allow_private=config.allow_private_sources)
 
     recordings = RecordingService(
@@ -247,6 +250,7 @@ async def open_air(
         arming=arming,
         briefer=DeskBriefer(planner, courier),
         content=AirContent(store, planner),
+        leads=leads,
     )
     planner.subscribe(arming.poke)
     orders.stop_listeners.append(lambda *_: arming.poke())

@@ -60,7 +60,7 @@ async def open_boxes(
     """
     db, directory, clock = base.db, base.directory, base.clock
     records = PlayRecordBook(db, clock)
-    fleet = FleetService(db, directory, clock, records, air.briefer)
+    fleet = FleetService(db, directory, clock, records, air.briefer, leads=air.leads)
     enrolment = EnrolmentService(db, directory, clock, root_fingerprint=base.vault.root_fingerprint)
     gateway = Gateway(
         _listener(base.config, clock),

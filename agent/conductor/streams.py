@@ -19,12 +19,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from agent.clocks import Clock
+from agent.conductor.arrivals import ArrivalMeter
 from audio.playout import LiveChunk, LiveFeed
 from protocol.bundle import Bundle, unpack
 from protocol.clock import ClockFilter
 from protocol.documents import StreamOpen
 from protocol.errors import ClockError, ProtocolError
 from protocol.gate import BundleGate
+from protocol.telemetry import Arrivals
 from schedules.arbiter import LiveSource
 from schedules.instants import Frames, MediaUs, MonoUs, duration_of
 from schedules.ladder import Priority
@@ -63,8 +65,13 @@ class OpenStream:
 class LiveStreams:
     """All open streams of one agent."""
 
-    def __init__(self, clock: Clock, timebase: ClockFilter, report: Report) -> None:
+    def __init__(
+        self, clock: Clock, timebase: ClockFilter, report: Report, *, output_us: Callable[[], int] = lambda: 0
+    ) -> None:
+        """``output_us``: what the sound output holds ahead of the loudspeaker now, in microseconds."""
         self._clock = clock
+        self._output_us = output_us
+        self._arrivals = ArrivalMeter(timebase)
         self._timebase = timebase
         self._report = report
         self._open: dict[int, OpenStream] = {}
@@ -125,8 +132,11 @@ class LiveStreams:
 
     # -- sound --------------------------------------------------------------------------------------------
 
-    def push(self, data: bytes, *, now: datetime | None) -> bool:
-        """Take one binary frame; whether it made a silent stream audible. ``now``: trusted wall time, or None."""
+    def push(self, data: bytes, *, now: datetime | None, arrived: MonoUs | None = None) -> bool:
+        """Take one binary frame; whether it made a silent stream audible.
+
+        ``now``: trusted wall time, or None. ``arrived``: when it came, if that was not just now.
+        """
         try:
             name = unpack(data).stream
         except ProtocolError as error:
@@ -144,6 +154,7 @@ class LiveStreams:
             if error.code != "expired":  # the tail of a stream whose time is over is no attack
                 self._report(f"bundle_{error.code}", f"a bundle of stream {name:016x} was refused and not played")
             return False
+        self._arrivals.note(bundle, arrived or self._clock.mono_us(), output_us=self._output_us())
         return self._hand_on(stream, bundle)
 
     def _hand_on(self, stream: OpenStream, bundle: Bundle) -> bool:
@@ -174,6 +185,10 @@ class LiveStreams:
     def get(self, stream: int) -> OpenStream | None:
         """One open stream."""
         return self._open.get(stream)
+
+    def arrivals(self) -> Arrivals | None:
+        """How late bundles came lately; None before the first."""
+        return self._arrivals.told(self._clock.mono_us(), output_us=self._output_us())
 
     @property
     def any(self) -> bool:
@@ -230,7 +245,7 @@ class LiveStreams:
         waiting = [entry for entry in self._early if entry[1] == stream]
         for entry in waiting:
             self._early.remove(entry)
-            self.push(entry[2], now=None)
+            self.push(entry[2], now=None, arrived=entry[0])
 
     def _forget_early(self, now: MonoUs) -> None:
         while self._early and now - self._early[0][0] > EARLY_US:

@@ -8,6 +8,7 @@ from agent.cache.media import MediaStore
 from agent.clocks import Clock
 from agent.conductor.conductor import Conductor
 from agent.conductor.plays import record_id
+from agent.conductor.streams import LiveStreams
 from agent.conductor.wall import SteadyWall
 from agent.health.probe import Condition, Probe
 from agent.link.office import InForce
@@ -51,6 +52,7 @@ class Subjects:
     media: MediaStore
     watch: Watch
     probe: SharedProbe
+    streams: LiveStreams
 
 
 class Reporter:
@@ -70,6 +72,7 @@ class Reporter:
             health=self._health(),
             plan=self._plan(in_force, days_missing),
             sounding=self._sounding(),
+            arrivals=self._s.streams.arrivals(),
             faults=faults,
         )
 

@@ -29,10 +29,11 @@ from controller.services.context import Clock
 from controller.services.directory import AgentEntry, Directory
 from controller.services.faults import Fault, FaultBook
 from controller.services.keeping import Keeper
+from controller.services.leads import Leads
 from controller.services.play_records import PlayRecordBook
 from controller.services.ports import Briefing
 from controller.store import Database, StoreError, tables
-from protocol.messages import Ack, AckOutcome, Event, Hello, Status
+from protocol.messages import Ack, AckOutcome, Event, Hello, Progress, Status
 from protocol.telemetry import PlayRecord
 
 _log = structlog.get_logger(__name__)
@@ -40,6 +41,7 @@ _log = structlog.get_logger(__name__)
 #: Fault codes the controller itself sets.
 OFFLINE: Final = "link_offline"
 TWO_BOXES: Final = "link_two_boxes"
+SLOW: Final = "link_slow"
 
 _GONE_US: Final = 60_000_000
 _SILENT_US: Final = 90_000_000
@@ -81,6 +83,13 @@ HOSTILE: Final = frozenset(
         "bad_envelope",
         "bad_document",
         "bad_bundle",
+        "bad_field",
+        "duplicate_key",
+        "not_json",
+        "too_deep",
+        "bad_number",
+        "bad_utf8",
+        "drill_unmarked",
     }
 )
 
@@ -141,16 +150,26 @@ class FleetService:
     """Implements :class:`controller.services.ports.FleetEvents`."""
 
     def __init__(
-        self, db: Database, directory: Directory, clock: Clock, records: PlayRecordBook, briefer: Briefer
+        self,
+        db: Database,
+        directory: Directory,
+        clock: Clock,
+        records: PlayRecordBook,
+        briefer: Briefer,
+        *,
+        leads: Leads | None = None,
     ) -> None:
+        """``leads``: who judges the agents' lines; without it nobody is too slow."""
         self._db = db
         self._directory = directory
         self._clock = clock
         self._records = records
         self._briefer = briefer
+        self._leads = leads or Leads(clock.mono_us)
         self._boxes: dict[str, Box] = {}
         self._events: deque[tables.SecurityEvent] = deque(maxlen=_EVENTS_WAITING)
         self._listeners: list[Callable[[str], None]] = []
+        self._watchers: list[Callable[[str, Progress], None]] = []
         self.started_at = clock.now()
         self.security_events: Counter[str] = Counter()
 
@@ -170,6 +189,10 @@ class FleetService:
     def subscribe(self, listener: Callable[[str], None]) -> None:
         """Call ``listener(agent_id)`` when a box comes, goes, or changes its faults. It must be quick and not raise."""
         self._listeners.append(listener)
+
+    def watch_progress(self, watcher: Callable[[str, Progress], None]) -> None:
+        """Call ``watcher(agent_id, progress)`` at once for every progress told. It must be quick."""
+        self._watchers.append(watcher)
 
     # --- FleetEvents ------------------------------------------------------------------------------------------
 
@@ -199,13 +222,18 @@ class FleetService:
         now = self._clock.now()
         box.status, box.last_seen, box.heard_us, box.changed = status, now, self._clock.mono_us(), True
         present = {fault.code: fault.detail for fault in status.faults if not fault.code.startswith("link_")}
-        if box.faults.reading(present, now):
+        self._leads.heard(agent_id, status)
+        changed = bool(box.faults.reading(present, now))
+        if self._look_at_line(box, now) or changed:
             self._tell(agent_id)
 
     async def ack(self, agent_id: str, ack: Ack) -> None:
         """It accepted or refused a document."""
-        if ack.outcome is AckOutcome.REFUSED and ack.code is not None and ack.code not in HONEST:
-            self._note_refusal(agent_id, ack.code, f"{ack.document} {ack.term}.{ack.seq}: {ack.detail}")
+        if ack.outcome is AckOutcome.REFUSED and ack.code is not None:
+            if ack.code in HONEST:
+                self.box(agent_id).refusals[ack.code] += 1  # counted, and no attack
+            else:
+                self._note_refusal(agent_id, ack.code, f"{ack.document} {ack.term}.{ack.seq}: {ack.detail}")
         await self._briefer.answered(agent_id, ack)
 
     async def records(self, agent_id: str, journal: str, records: Sequence[PlayRecord]) -> int:
@@ -219,6 +247,16 @@ class FleetService:
         box = self.box(agent_id)
         box.outcomes.update(record.outcome.value for record in stored.new)
         return stored.up_to
+
+    def progress(self, agent_id: str, progress: Progress) -> None:
+        """What became of an emergency, a drill or a silent test, told to those who watch one."""
+        box = self.box(agent_id)
+        box.last_seen, box.heard_us = self._clock.now(), self._clock.mono_us()
+        for listener in self._watchers:
+            try:
+                listener(agent_id, progress)
+            except Exception:
+                _log.exception("progress_not_taken", agent_id=agent_id)
 
     async def event(self, agent_id: str, event: Event) -> None:
         """Something it wants known."""
@@ -281,6 +319,7 @@ class FleetService:
         for entry in list(self._directory.agents.values()):
             if not entry.approved:
                 self._boxes.pop(entry.id, None)
+                self._leads.forget(entry.id)
                 continue
             box = self.box(entry.id)
             gone = self._silent(box) if box.connected else now_us - box.left_us > _GONE_US
@@ -288,6 +327,7 @@ class FleetService:
             twins = len(replaced) == _REPLACEMENTS and now_us - replaced[0] < _REPLACEMENT_WINDOW_US
             changed = box.faults.put(OFFLINE, "no contact", now, raised=gone)
             changed |= box.faults.put(TWO_BOXES, "connects again and again: two boxes with one key?", now, raised=twins)
+            changed |= self._look_at_line(box, now)
             if changed:
                 self._tell(entry.id)
 
@@ -320,6 +360,10 @@ class FleetService:
             return
         for _ in events:
             self._events.popleft()
+
+    def _look_at_line(self, box: Box, now: datetime) -> bool:
+        complaint = self._leads.complaint(box.agent_id)
+        return box.faults.put(SLOW, complaint or "", now, raised=complaint is not None)
 
     def _note_refusal(self, agent_id: str, code: str, detail: str) -> None:
         box = self.box(agent_id)

@@ -12,7 +12,7 @@ import protocol
 from protocol import limits, messages
 from protocol.bundle import HEADER
 from protocol.documents import PAYLOAD_TYPES
-from protocol.telemetry import Health, Part, PlanState, PlayRecord, SoundingState
+from protocol.telemetry import Arrivals, Health, Part, PlanState, PlayRecord, SoundingState
 from tests.vectors.make import FILES
 
 ROOM = Path(protocol.__file__).parent
@@ -40,6 +40,7 @@ def test_every_message_and_its_fields(name: str) -> None:
         ("### 5.2 `plan`", PlanState),
         ("### 5.3 `sounding`", SoundingState),
         ("### 5.4 play record", PlayRecord),
+        ("### 5.5 `arrivals`", Arrivals),
     ],
 )
 def test_every_part_and_its_fields(heading: str, model: type[Part]) -> None:
