@@ -50,6 +50,7 @@ from protocol.messages import (
     ClockReply,
     Event,
     Hello,
+    Progress,
     Records,
     RecordsAck,
     Refused,
@@ -224,6 +225,8 @@ class ControlDesk:
                 return
             if isinstance(message, ClockQuestion):
                 self._answer_clock(session.link, message)
+            elif isinstance(message, Progress):
+                self._events.progress(session.agent_id, message)  # from memory, ahead of whatever waits for a disk
             elif isinstance(message, Bye):
                 return
             elif isinstance(message, Status | Ack | Records | Event):

@@ -255,7 +255,7 @@ class FleetService:
         for listener in self._watchers:
             try:
                 listener(agent_id, progress)
-            except Exception:
+            except Exception:  # noqa: BLE001 - a board must not cost an agent its session
                 _log.exception("progress_not_taken", agent_id=agent_id)
 
     async def event(self, agent_id: str, event: Event) -> None:

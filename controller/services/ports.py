@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from schedules.instants import MediaUs
 
 if TYPE_CHECKING:
-    from protocol.messages import Ack, Event, Hello, Status
+    from protocol.messages import Ack, Event, Hello, Progress, Status
     from protocol.telemetry import PlayRecord
 
 __all__ = ["AgentGateway", "Briefing", "FleetEvents", "MediaClock"]
@@ -100,6 +100,10 @@ class FleetEvents(Protocol):
 
     async def records(self, agent_id: str, journal: str, records: Sequence[PlayRecord]) -> int:
         """Store what it played; returns the seq up to which everything is durable (what the gateway acknowledges)."""
+        ...
+
+    def progress(self, agent_id: str, progress: Progress) -> None:
+        """What became of an order of class 70 and above, or of a silent test. At once, from memory; must not raise."""
         ...
 
     async def event(self, agent_id: str, event: Event) -> None:
