@@ -2,19 +2,21 @@
 
 Rules kept here:
 
-1. A burst counts once, by its exchange with the least round trip; an exchange is judged by its round trip minus the
-   least one this path had in ten minutes, because only the excess is queueing. (A constant asymmetry of the path
-   cannot be seen by any protocol; ``path_asymmetry_us`` corrects a known one.)
-2. State is offset and drift, a two-state Kalman filter. Drift is used only once it is significant.
-3. Microseconds are integers at the surface. Inside, floats are relative to an anchor, so that nothing is lost however
+1. A burst counts once, and is judged by its excess: what its path was longer than the shortest this path ever was
+   (:mod:`protocol.path`), because only the excess is queueing. (A constant asymmetry of the path cannot be seen by any
+   protocol; ``path_asymmetry_us`` corrects a known one.)
+2. Half the excess bounds the error. The part that comes and goes is averaged away; the part that stands is not: what a
+   standing queue can explain teaches nothing, and the mapping holds over by its drift until it is less sure of itself
+   than the queue is long.
+3. State is offset and drift, a two-state Kalman filter. Drift is used only once it is significant.
+4. Microseconds are integers at the surface. Inside, floats are relative to an anchor, so that nothing is lost however
    long the machines have run.
-4. A new timeline starts the offset anew and keeps the drift: the crystals are the same.
+5. A new timeline starts the offset anew and keeps the drift: the crystals are the same.
 
-Constants are those of the table in research on synchronisation (a): process noise 0 for the offset and 1e-11 per
-square root of a microsecond for drift; measurement variance (max(150 µs, excess / 2))²; gate at excess / 2 above
-25 ms unless nothing was accepted for 60 s; covariances grow by λ² = 4 when a residual exceeds three times the
-measurement's error after 20 accepted bursts; drift used when drift² > 4 variances; ready from two accepted bursts on
-while sigma is below 5 ms.
+Constants: process noise 0 for the offset and 1e-11 per square root of a microsecond for drift; measurement variance
+(max(50 µs, excess / 2))²; gate at excess / 2 above 25 ms unless nothing was accepted for 60 s; covariances grow by
+λ² = 4 when a residual exceeds three times the measurement's error after 20 accepted bursts; drift used when
+drift² > 4 variances; ready from two accepted bursts on while sigma is below 5 ms.
 
 Not here: when to send a burst and on which socket (the agent's link); the timeline itself (:mod:`protocol.timeline`).
 """
@@ -22,7 +24,6 @@ Not here: when to send a burst and on which socket (the agent's link); the timel
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,12 +34,13 @@ from protocol.burst import Exchange
 from protocol.errors import ClockError
 from protocol.limits import MAX_INT
 from protocol.messages import UtcQuality
+from protocol.path import PathMemory, Reading, read_burst
 from schedules.instants import MediaUs, MonoUs, from_unix_us
 
-LEAST_ERROR_US: Final = 150.0
+#: What scheduling leaves of eight exchanges on a quiet wire.
+LEAST_ERROR_US: Final = 50.0
 GATE_US: Final = 25_000.0
 GATE_OPENS_AFTER_US: Final = 60_000_000
-RTT_WINDOW_US: Final = 600_000_000
 DRIFT_VARIANCE_PER_US: Final = 1e-11**2
 FORGET_FACTOR: Final = 2.0
 FORGET_RESIDUALS: Final = 3.0
@@ -55,9 +57,6 @@ KEPT_DRIFT: Final = 3e-6
 #: No pair of machines worth following differs by more: beyond it a filter was fed nonsense.
 LARGEST_DRIFT: Final = 1e-3
 
-#: Bursts the window may hold; at one every ten seconds ten minutes are 60.
-_WINDOW_BURSTS: Final = 256
-
 
 class Verdict(StrEnum):
     """What became of a burst."""
@@ -65,6 +64,7 @@ class Verdict(StrEnum):
     ACCEPTED = "accepted"
     STARTED = "started"  # accepted, and it is the first of a timeline
     GATED = "gated"  # too much queueing to be of use
+    HELD = "held"  # a standing queue explains all of it: nothing was learnt
     OLD = "old"  # older than what is known already
 
 
@@ -86,9 +86,12 @@ class ClockReport:
     ready: bool
     sigma_us: int | None
     rtt_min_us: int | None
+    rtt_last_us: int | None
     excess_us: int | None
+    standing_us: int
     drift_ppm: float
     bursts: int
+    held: int  # bursts that a standing queue explained
     age_us: int | None
 
 
@@ -139,9 +142,10 @@ class ClockFilter:
     def _forget(self) -> None:
         self._anchor = 0  # media minus mono of the first burst; offsets are relative to it
         self._estimate: _Estimate | None = None
-        self._round_trips: deque[tuple[MonoUs, int]] = deque(maxlen=_WINDOW_BURSTS)
+        self._path = PathMemory()
+        self._last: Reading | None = None
         self._accepted = 0
-        self._excess: int | None = None
+        self._held = 0
         self._utc: tuple[int, UtcQuality, MonoUs] | None = None
 
     @property
@@ -164,24 +168,20 @@ class ClockFilter:
             ClockError: ``bad_exchange``: no exchange, mixed timelines, or timestamps that run backwards.
         """
         _check(burst)
-        best = min(burst, key=lambda exchange: exchange.round_trip)
-        if best.timeline != self._timeline:
-            self._follow(best.timeline)
+        newest = burst[-1]
+        if newest.timeline != self._timeline:
+            self._follow(newest.timeline)
         before = self._estimate
-        if before is not None and best.middle <= before.at:
+        reading = read_burst(burst, 0.0 if before is None else before.drift, self._asymmetry)
+        if self._last is not None and reading.at <= self._last.at:
             return Verdict.OLD
-        self._utc = best.utc_us - best.t2, best.utc_quality, best.t3
-        excess = best.round_trip - self._least_round_trip(best)
-        self._excess = excess
-        if before is not None and excess / 2 > GATE_US and best.middle - before.at <= GATE_OPENS_AFTER_US:
-            return Verdict.GATED
-        error = max(LEAST_ERROR_US, excess / 2)
-        self._accepted += 1
+        self._last = reading
+        self._path.add(reading)
+        self._utc = newest.utc_us - newest.t2, newest.utc_quality, newest.t3
         if before is None:
-            self._start(best, error)
+            self._start(reading)
             return Verdict.STARTED
-        self._correct(before, best, error)
-        return Verdict.ACCEPTED
+        return self._weigh(before, reading)
 
     def _follow(self, timeline: int) -> None:
         if self._estimate is not None:
@@ -189,28 +189,37 @@ class ClockFilter:
         self._forget()
         self._timeline = timeline
 
-    def _least_round_trip(self, best: Exchange) -> int:
-        window = self._round_trips
-        window.append((best.middle, best.round_trip))
-        while window[0][0] < best.middle - RTT_WINDOW_US:
-            window.popleft()
-        return min(round_trip for _, round_trip in window)
-
-    def _offset(self, exchange: Exchange) -> float:
-        """Media minus mono by one exchange, relative to the anchor."""
-        twice = (exchange.t1 - exchange.t0) + (exchange.t2 - exchange.t3) - self._asymmetry
-        return (twice - 2 * self._anchor) / 2
-
-    def _start(self, best: Exchange, error: float) -> None:
-        self._anchor = best.t1 - best.t0
+    def _start(self, reading: Reading) -> None:
+        self._anchor = round(reading.media) - reading.at
         drift, sigma = self._prior
-        self._estimate = _Estimate(best.middle, self._offset(best), drift, error * error, 0.0, sigma * sigma)
+        error = max(LEAST_ERROR_US, reading.spread_us / 2)
+        self._accepted = 1
+        offset = reading.media - reading.at - self._anchor
+        self._estimate = _Estimate(reading.at, offset, drift, error * error, 0.0, sigma * sigma)
 
-    def _correct(self, before: _Estimate, best: Exchange, error: float) -> None:
-        elapsed = float(best.middle - before.at)
+    def _weigh(self, before: _Estimate, reading: Reading) -> Verdict:
+        """Rule 2: how much of a burst is believed."""
+        elapsed = float(reading.at - before.at)
+        bound, standing = self._path.excess_us / 2, self._path.standing_us / 2
+        if bound - standing > GATE_US and elapsed <= GATE_OPENS_AFTER_US:
+            return Verdict.GATED
+        residual = (reading.media - reading.at - self._anchor) - (before.offset + before.drift * elapsed)
+        error = max(LEAST_ERROR_US, bound)
+        sigma = math.sqrt(before.aged(elapsed)[0])
+        if standing > sigma:
+            explained = bound + LEAST_ERROR_US + FORGET_RESIDUALS * sigma
+            if abs(residual) <= explained:
+                self._held += 1
+                return Verdict.HELD
+            residual -= math.copysign(explained, residual)  # what even the whole queue cannot explain
+            error = max(LEAST_ERROR_US, bound - standing)
+        self._accepted += 1
+        self._correct(before, reading.at, residual, error)
+        return Verdict.ACCEPTED
+
+    def _correct(self, before: _Estimate, at: MonoUs, residual: float, error: float) -> None:
+        elapsed = float(at - before.at)
         p_offset, p_cross, p_drift = before.aged(elapsed)
-        predicted = before.offset + before.drift * elapsed
-        residual = self._offset(best) - predicted
         if self._accepted > FORGET_AFTER and abs(residual) > FORGET_RESIDUALS * error:
             grown = FORGET_FACTOR * FORGET_FACTOR
             p_offset, p_cross, p_drift = p_offset * grown, p_cross * grown, p_drift * grown
@@ -218,8 +227,8 @@ class ClockFilter:
         gain_offset, gain_drift = p_offset / total, p_cross / total
         drift = before.drift + gain_drift * residual
         self._estimate = _Estimate(
-            best.middle,
-            predicted + gain_offset * residual,
+            at,
+            before.offset + before.drift * elapsed + gain_offset * residual,
             min(LARGEST_DRIFT, max(-LARGEST_DRIFT, drift)),
             (1 - gain_offset) * p_offset,
             (1 - gain_offset) * p_cross,
@@ -275,10 +284,13 @@ class ClockFilter:
             timeline=self._timeline,
             ready=self.ready(now),
             sigma_us=None if known is None else round(self.sigma_us(now)),
-            rtt_min_us=min((each for _, each in self._round_trips), default=None),
-            excess_us=self._excess,
+            rtt_min_us=None if self._path.floor_us is None else round(self._path.floor_us),
+            rtt_last_us=None if self._last is None else round(self._last.path_us),
+            excess_us=None if self._last is None else round(self._path.excess_us),
+            standing_us=round(self._path.standing_us),
             drift_ppm=self.drift_ppm,
             bursts=self._accepted,
+            held=self._held,
             age_us=None if known is None else now - known.at,
         )
 

@@ -30,6 +30,8 @@ FIBRE = Path(lambda c: 1_000 + c.expovariate(1 / 150), lambda c: 1_000 + c.expov
 WAN = Path(lambda c: 3_000 + c.expovariate(1 / 250), lambda c: 3_000 + c.expovariate(1 / 250))
 MOBILE = Path(_stalling(22_000, 20_000), _stalling(18_000, 0))
 
+SWAYING = Path(lambda c: c.uniform(40_000, 80_000), lambda c: c.uniform(40_000, 80_000))
+
 
 class World:
     """True time, and two clocks that disagree by an offset and a wandering drift."""

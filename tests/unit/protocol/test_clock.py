@@ -16,7 +16,7 @@ from protocol.errors import ClockError
 from protocol.messages import Clock, ClockReply, UtcQuality
 from protocol.timeline import Timeline
 from schedules.instants import MediaUs, MonoUs
-from tests.unit.protocol.paths import FIBRE, MOBILE, WAN, Path, World
+from tests.unit.protocol.paths import FIBRE, MOBILE, SWAYING, WAN, Path, World
 
 HOUR = 3_600.0
 
@@ -41,8 +41,8 @@ def percentile(errors: list[int], share: float) -> int:
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize(
     ("path", "median_us", "p99_us"),
-    [(FIBRE, 100, 200), (WAN, 100, 250), (MOBILE, 2_600, 4_400)],
-    ids=["fibre", "wan", "4g"],
+    [(FIBRE, 60, 130), (WAN, 70, 190), (MOBILE, 2_600, 4_400), (SWAYING, 600, 3_000)],
+    ids=["fibre", "wan", "4g", "swaying"],
 )
 def test_the_error_over_an_hour(path: Path, median_us: int, p99_us: int, seed: int) -> None:
     """The bounds of the table in the study; the mobile path's is its asymmetry, which nobody can see."""
@@ -61,7 +61,7 @@ def test_a_known_asymmetry_is_corrected() -> None:
 
 
 def test_queues_do_not_move_it() -> None:
-    """Five minutes of a queue of up to 150 ms on the way up, after five quiet ones: gated, the mapping stays."""
+    """Five minutes of a queue of up to 150 ms on the way up, after five quiet ones: the mapping stays."""
     world, clock = World(FIBRE, 3), ClockFilter()
     follow(world, 300, clock)
     quiet = world.path
@@ -72,7 +72,8 @@ def test_queues_do_not_move_it() -> None:
         burst, end = world.burst(at)
         verdicts.append(clock.update(burst))
         assert abs(clock.to_media(world.mono(end)) - world.media(end)) < 500
-    assert verdicts.count(Verdict.GATED) > 20
+    assert verdicts.count(Verdict.ACCEPTED) <= 2
+    assert verdicts.count(Verdict.HELD) > verdicts.count(Verdict.GATED) > 0
 
 
 def test_the_gate_opens_after_a_minute() -> None:
@@ -83,6 +84,74 @@ def test_the_gate_opens_after_a_minute() -> None:
     last = 55e6
     assert clock.update(world.burst(last + 20e6)[0]) is Verdict.GATED
     assert clock.update(world.burst(last + GATE_OPENS_AFTER_US + 20e6)[0]) is Verdict.ACCEPTED
+
+
+@pytest.mark.parametrize("queue_us", [80_000, 300_000])
+@pytest.mark.parametrize(("path", "learnt_s"), [(FIBRE, 900), (SWAYING, 7_200)], ids=["fibre", "swaying"])
+def test_a_queue_that_stands_for_an_hour_is_held_over(path: Path, learnt_s: int, queue_us: int) -> None:
+    """Averaging would follow it by half its length; what it can explain teaches nothing."""
+    world, clock = World(path, 5), ClockFilter()
+    follow(world, learnt_s, clock)
+    quiet, worst, begin = world.path, 0, learnt_s + 10
+    world.path = Path(lambda chance: quiet.up(chance) + queue_us, quiet.down)
+    for at in range(begin, begin + 3_600, 10):
+        burst, end = world.burst(at * 1e6)
+        verdict = clock.update(burst)
+        assert verdict is not Verdict.ACCEPTED or at < begin + 120
+        worst = max(worst, abs(clock.to_media(world.mono(end)) - world.media(end)))
+    assert worst < 5_000
+    world.path = quiet
+    for at in range(begin + 3_610, begin + 3_910, 10):
+        burst, end = world.burst(at * 1e6)
+        clock.update(burst)
+    assert abs(clock.to_media(world.mono(end)) - world.media(end)) < 2_500
+    assert clock.report(world.mono(end)).held > 300
+
+
+def test_a_route_that_became_longer_for_good_is_believed_in_the_end() -> None:
+    world, clock = World(FIBRE, 5, wander_ppm=0), ClockFilter()
+    follow(world, 900, clock)
+    quiet = world.path
+    world.path = Path(lambda chance: quiet.up(chance) + 20_000, lambda chance: quiet.down(chance) + 20_000)
+    for at in range(910, 910 + 7 * 3_600, 30):
+        burst, end = world.burst(at * 1e6)
+        verdict = clock.update(burst)
+        assert abs(clock.to_media(world.mono(end)) - world.media(end)) < 2_000
+    assert verdict is Verdict.ACCEPTED
+    assert clock.report(world.mono(end)).standing_us == 0
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    base_us=st.floats(200, 150_000),
+    jitter_us=st.floats(1, 30_000),
+    ppm=st.floats(-100, 100),
+    queues=st.lists(st.tuples(st.booleans(), st.floats(0, 200_000)), max_size=8),
+)
+@settings(max_examples=40, deadline=None)
+def test_the_mapping_is_never_further_off_than_half_of_all_queueing(
+    seed: int, base_us: float, jitter_us: float, ppm: float, queues: list[tuple[bool, float]]
+) -> None:
+    """Whatever queues come after a quiet start: half the longest is the bound, and drift unknown at first on top."""
+
+    def through(queue: tuple[float, float]) -> Path:
+        return Path(
+            lambda chance: base_us + queue[0] + chance.expovariate(1 / jitter_us),
+            lambda chance: base_us + queue[1] + chance.expovariate(1 / jitter_us),
+        )
+
+    world, clock = World(through((0, 0)), seed, ppm=ppm), ClockFilter()
+    follow(world, 300, clock)
+    longest, at = 0.0, 310.0
+    for up, length in queues:
+        longest = max(longest, length)
+        world.path = through((length, 0) if up else (0, length))
+        for _ in range(30):
+            burst, end = world.burst(at * 1e6)
+            clock.update(burst)
+            at += 10
+            error = abs(clock.to_media(world.mono(end)) - world.media(end))
+            assert error <= longest / 2 + 3 * jitter_us + 2_000
 
 
 def test_ready_needs_two_bursts_and_a_small_sigma() -> None:
