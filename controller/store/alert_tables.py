@@ -1,7 +1,7 @@
 """Tables of alerts: templates with their versions, alerts, where each stands with each agent, notices to people.
 
-The rules of :mod:`controller.store.tables` hold here, too. Alerts are given from memory and the journal of orders; these
-rows follow.
+The rules of :mod:`controller.store.tables` hold here, too. Alerts are given from memory and the journal of orders;
+these rows follow.
 """
 
 from __future__ import annotations
