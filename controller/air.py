@@ -28,6 +28,7 @@ from controller.foundation import Foundation
 from controller.services.arming import Arming
 from controller.services.briefing import DeskBriefer
 from controller.services.carrier import EncoderFactory
+from controller.services.carriers import CarrierPool
 from controller.services.catalogue import Catalogue
 from controller.services.chimes import ensure_chimes
 from controller.services.dispatch import Courier
@@ -47,6 +48,8 @@ from controller.services.relays import RelayDesk
 from controller.services.reports import ReportService
 from controller.services.rulebook import Rulebook
 from controller.services.sources import SourceService
+from controller.services.streams import StreamOpener
+from controller.services.tapes import Tapes
 from controller.store import StoreBusyError
 from controller.supervisor import Supervisor
 from schedules.instants import MediaUs
@@ -140,6 +143,9 @@ class Air:
     briefer: DeskBriefer
     content: AirContent
     leads: Leads
+    carriers: CarrierPool
+    tapes: Tapes
+    opener: StreamOpener
 
     def routes(self, base: Foundation) -> tuple[Route, ...]:
         """Operations of the staff API."""
@@ -156,9 +162,12 @@ class Air:
         supervisor.start("intake", self.recordings.intake.run)
         supervisor.start("planner", self.planner.run)
         supervisor.start("ledger", self.ledger.run)
+        supervisor.start("carriers", self.carriers.run)
+        supervisor.start("tapes", self.tapes.run)
         supervisor.start("relays", self.relays.run)
         supervisor.start("arming", self.arming.run)
         health.add("plan", lambda: self.planner.fault)
+        health.add("air-recording", lambda: self.tapes.fault)
 
 
 @asynccontextmanager
@@ -218,19 +227,36 @@ async def open_air(
         programmes=programmes,
         clock=clock,
     )
-    relays = RelayDesk(
-        plan=planner,
-        catalogue=catalogue,
+    carriers = CarrierPool(
+        catalogue=catalogue, media=base.media_clock, clock=clock, policy=policy, encoder=encoder
+    )
+    tapes = Tapes(
+        folder=config.air_folder,
+        db=base.db,
         directory=directory,
-        courier=courier,
+        clock=clock,
+        reserve=config.disk_reserve_mib * 1024 * 1024,
+        days=config.air_keep_days,
+        most=config.air_keep_mib * 1024 * 1024,
+    )
+    opener = StreamOpener(
         journal=base.journal,
         signers=base.vault,
         gateway=gateway,
+        directory=directory,
+        media=base.media_clock,
+        clock=clock,
+        leads=leads,
+    )
+    relays = RelayDesk(
+        plan=planner,
+        courier=courier,
+        opener=opener,
+        carriers=carriers,
+        tapes=tapes,
         media=base.media_clock,
         clock=clock,
         db=base.db,
-        policy=policy,
-        encoder=encoder,
     )
     arming = Arming(clock, (planner, relays))
     air = Air(
@@ -251,6 +277,9 @@ async def open_air(
         briefer=DeskBriefer(planner, courier),
         content=AirContent(store, planner),
         leads=leads,
+        carriers=carriers,
+        tapes=tapes,
+        opener=opener,
     )
     planner.subscribe(arming.poke)
     orders.stop_listeners.append(lambda *_: arming.poke())

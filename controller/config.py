@@ -55,6 +55,8 @@ class Config(BaseModel):
     keep_originals: bool = Field(default=False, description="Keep uploaded files beside what was made of them")
     upload_max_mib: int = Field(4096, ge=1, description="Largest upload")
     disk_reserve_mib: int = Field(256, ge=0, description="Uploads leave this much free for the database and the books")
+    air_keep_days: int = Field(90, ge=1, description="How long recordings of what went on air live are kept")
+    air_keep_mib: int = Field(20_480, ge=16, description="How much of them is kept; the oldest go first")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_json: bool = Field(default=False, description="One JSON object per log line")
 
@@ -87,6 +89,11 @@ class Config(BaseModel):
     def media_folder(self) -> Path:
         """Recordings, named by hash."""
         return self.data / "media"
+
+    @property
+    def air_folder(self) -> Path:
+        """Recordings of what went on air live."""
+        return self.data / "air"
 
     @property
     def tls_folder(self) -> Path:

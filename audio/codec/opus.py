@@ -11,7 +11,6 @@ Not here: Ogg. Concealment of lost packets (FFmpeg gives no access to it).
 
 from __future__ import annotations
 
-import struct
 from typing import Literal
 
 import av
@@ -20,6 +19,7 @@ from av.audio.codeccontext import AudioCodecContext
 from av.audio.frame import AudioFrame
 
 from audio.errors import CodecError
+from audio.ogg import parse_head
 from audio.pcm import Samples
 from schedules.instants import SAMPLE_RATE, Frames
 
@@ -36,7 +36,6 @@ MAX_PACKET_BYTES = 1_275
 #: loudness Opus predicts from packet to packet, take a second to converge (at 400 ms 10 % are still missing; measured).
 PRE_ROLL = Frames(48_000)
 
-_HEAD = struct.Struct("<8sBBHIhB")
 _LONGEST = 5_760  # 120 ms, the most a packet may hold
 
 
@@ -61,25 +60,6 @@ def packet_frames(packet: bytes) -> int:
     if not 0 < total <= _LONGEST:
         raise CodecError("an Opus packet says it is longer than 120 ms")
     return total
-
-
-def head_packet(pre_skip: int, input_rate: int = SAMPLE_RATE) -> bytes:
-    """The identification header of a mono stream (RFC 7845 section 5.1)."""
-    return _HEAD.pack(b"OpusHead", 1, 1, pre_skip, input_rate, 0, 0)
-
-
-def parse_head(packet: bytes) -> int:
-    """The pre-skip of an identification header.
-
-    Raises:
-        CodecError: not an Opus header, or a version or channel mapping we do not play.
-    """
-    if len(packet) < _HEAD.size or not packet.startswith(b"OpusHead"):
-        raise CodecError("this is not an Ogg Opus file", code="not_opus")
-    _, version, channels, pre_skip, _, _, family = _HEAD.unpack_from(packet)
-    if version >> 4 or family != 0 or channels not in (1, 2):
-        raise CodecError("this kind of Ogg Opus file is not supported", code="not_opus")
-    return int(pre_skip)
 
 
 class OpusEncoder:

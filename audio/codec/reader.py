@@ -21,8 +21,8 @@ from typing import BinaryIO, Self
 
 import numpy as np
 
-from audio.codec import ogg
-from audio.codec.opus import PRE_ROLL, OpusDecoder, packet_frames, parse_head
+from audio import ogg
+from audio.codec.opus import PRE_ROLL, OpusDecoder, packet_frames
 from audio.errors import CodecError
 from audio.pcm import Samples, silence
 from schedules.instants import Frames
@@ -90,7 +90,7 @@ class OggOpusReader:
         for number, mark in enumerate(marks):
             parts = ogg.pieces(self._file, mark)
             if number == 0:
-                self._pre_skip = parse_head(parts[0][0] if parts else b"")
+                self._pre_skip = ogg.parse_head(parts[0][0] if parts else b"")
             headers += sum(1 for _, ends in parts if ends)
             if headers >= _HEADER_PACKETS:
                 break

@@ -18,14 +18,13 @@ from typing import BinaryIO, Self
 
 import numpy as np
 
-from audio.codec import ogg
-from audio.codec.opus import DEFAULT_BIT_RATE, PACKET_FRAMES, OpusEncoder, head_packet
+from audio import ogg
+from audio.codec.opus import DEFAULT_BIT_RATE, PACKET_FRAMES, OpusEncoder
 from audio.errors import CodecError
 from audio.pcm import Samples, silence
 from schedules.instants import Frames
 
 _PAGE_PACKETS = 50  # one second: a seek reads at most one page more than it needs
-_VENDOR = b"loa"
 
 
 class OggOpusWriter:
@@ -55,9 +54,8 @@ class OggOpusWriter:
         self._sequence = 0
         self._frames = 0
         self._closed = False
-        tags = b"OpusTags" + len(_VENDOR).to_bytes(4, "little") + _VENDOR + bytes(4)
-        self._page([head_packet(self._encoder.pre_skip)], granule=0, first=True)
-        self._page([tags], granule=0)
+        self._page([ogg.head_packet(self._encoder.pre_skip)], granule=0, first=True)
+        self._page([ogg.tags_packet()], granule=0)
 
     @property
     def frames(self) -> Frames:

@@ -1,10 +1,22 @@
-"""Live radio streams into Opus packets, in a process of their own that reaches nothing but its two pipes.
+"""Live sound into Opus packets, in processes of their own that reach nothing but their two pipes.
 
-Importing this package loads neither numpy nor FFmpeg.
+:class:`StreamEncoder` takes the bytes of a radio stream, :class:`SpeechEncoder` what somebody speaks;
+:class:`OpusTape` keeps packets that went on air. Importing this package loads neither numpy nor FFmpeg.
 """
 
 from __future__ import annotations
 
 from audio.stream.encoder import StreamEncoder, StreamInfo
+from audio.stream.speech import Level, SpeechEncoder, SpeechFormat, SpeechPacket
+from audio.stream.tape import SILENT_PACKET, OpusTape
 
-__all__ = ["StreamEncoder", "StreamInfo"]
+__all__ = [
+    "SILENT_PACKET",
+    "Level",
+    "OpusTape",
+    "SpeechEncoder",
+    "SpeechFormat",
+    "SpeechPacket",
+    "StreamEncoder",
+    "StreamInfo",
+]

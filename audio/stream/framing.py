@@ -6,6 +6,18 @@
 * ``I``: JSON, what the stream turned out to be
 * ``E``: JSON, why it ended: ``{code, message}``. The last thing said.
 * ``F``: nothing; the stream ended where its bytes ended. The last thing said.
+
+The process for speech (:mod:`audio.stream.speech`) also says
+
+* ``O``: as ``P``, for sound of our own (a chime)
+* ``L``: how loud 100 ms of speech were: peak and RMS in dBFS (two f32)
+
+and is told on its stdin, in the same frames:
+
+* ``T``: JSON, what follows: ``{codec, rate}``
+* ``A``: one frame of speech: an Opus packet, or 16-bit samples (little-endian, mono)
+* ``C``: play a chime: ``b`` (the one before) or ``a`` (the one after)
+* ``R``: play speech faster by so many millionths (i32); negative is slower
 """
 
 from __future__ import annotations
@@ -14,8 +26,12 @@ import struct
 
 HEAD = struct.Struct("!cI")
 INDEX = struct.Struct("!Q")
+LEVELS = struct.Struct("!ff")
+PPM = struct.Struct("!i")
 
 PACKET, INFO, ERROR, FINISHED = b"P", b"I", b"E", b"F"
+OWN_PACKET, LEVEL = b"O", b"L"
+FORMAT, AUDIO, CHIME, RATE = b"T", b"A", b"C", b"R"
 
 #: Longer than any body that is meant; a child that says more is not ours any longer.
 MAX_BODY = 8_192

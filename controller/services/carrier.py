@@ -26,9 +26,10 @@ import structlog
 
 from audio.errors import AudioError
 from controller.feeds import AddressPolicy, FeedError, FeedTimeouts, Station, open_station
+from controller.services.chunks import Chunk
 from controller.services.context import Clock
 from controller.services.ports import MediaClock
-from controller.services.relay_pacing import Chunk, Pacer
+from controller.services.relay_pacing import Pace, Pacer
 from schedules.instants import MediaUs
 
 #: A connected station without a packet for so long is lost.
@@ -86,6 +87,7 @@ class Carrier:
         media: MediaClock,
         clock: Clock,
         start: MediaUs,
+        pace: Pace | None = None,
         timeouts: FeedTimeouts | None = None,
     ) -> None:
         self._url = url
@@ -94,7 +96,7 @@ class Carrier:
         self._media = media
         self._clock = clock
         self._timeouts = timeouts or FeedTimeouts()
-        self._pacer = Pacer(start)
+        self._pacer = Pacer(start, pace)
         self._pushed = asyncio.Event()
         self._room = asyncio.Event()
         self._heard: MediaUs | None = None  # since when it sounds without a break

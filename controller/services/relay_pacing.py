@@ -2,11 +2,11 @@
 
 Rules kept here:
 
-1. A chunk is at most :data:`CHUNK` packets; its ``play_at`` follows the chunk before it to the microsecond, or it is
+1. A chunk is at most so many packets as its kind of source bundles; its ``play_at`` follows the chunk before it to the microsecond, or it is
    marked ``discontinuity`` and lies later. Chunks never overlap in time.
 2. Opened ahead of its window, a source is only kept warm: old packets make room for new ones, and the first chunk
    plays exactly at the window's start.
-3. A chunk is handed out :data:`LEAD` before it plays. One that would go out with less than :data:`SHORTEST_LEAD` left
+3. A chunk is handed out a lead (:data:`LEAD` for relays) before it plays. One that would go out with less than :data:`SHORTEST_LEAD` left
    is put off to a new anchor: a short silence everywhere instead of fragments somewhere.
 4. At most :data:`MAX_BUFFER` packets wait. When full, the reader stops reading, and the station waits for us (a file
    served as a "stream" at full speed is thereby played at its own pace).
@@ -21,13 +21,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from controller.services.chunks import PACKET_US, Chunk, SourceKind
 from schedules.instants import MediaUs
 
-#: One Opus packet, in microseconds and in samples.
-PACKET_US: Final = 20_000
-PACKET_FRAMES: Final = 960
-#: Packets in a bundle: 1 s, the longest a relay may use (DESIGN, section 4).
-CHUNK: Final = 50
 #: How far ahead of its playing a chunk goes out; a new anchor may have a little less.
 LEAD: Final = 3_000_000
 ANCHOR_LEAD: Final = 2_000_000
@@ -39,24 +35,26 @@ MAX_BUFFER: Final = 1500
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
-    """Packets that play in a row from ``play_at``. ``discontinuity``: not the continuation of the chunk before."""
+class Pace:
+    """How a source is bundled and how far ahead it goes out. Times in microseconds."""
 
-    play_at: MediaUs
-    packets: tuple[bytes, ...]
-    discontinuity: bool
+    packets: int = SourceKind.RELAY.packets
+    lead: int = LEAD
+    anchor_lead: int = ANCHOR_LEAD
+    shortest_lead: int = SHORTEST_LEAD
 
-    @property
-    def ends(self) -> MediaUs:
-        """When its last sample has been played."""
-        return MediaUs(self.play_at + len(self.packets) * PACKET_US)
+    @classmethod
+    def of(cls, kind: SourceKind, lead: int) -> Pace:
+        """For agents that need to be ``lead`` ahead: a third of it may be lost before a new anchor is needed."""
+        return cls(kind.packets, lead, lead * 2 // 3, lead // 3)
 
 
 class Pacer:
     """Times the packets of one source. ``start`` is the first instant anything is to sound."""
 
-    def __init__(self, start: MediaUs) -> None:
+    def __init__(self, start: MediaUs, pace: Pace | None = None) -> None:
         self._start = start
+        self._pace = pace or Pace()
         self._buffer: deque[bytes] = deque()
         self._next: MediaUs | None = None  # play_at of the next chunk; None: to be anchored
         self._ended: MediaUs = start  # end of what was handed out last
@@ -90,20 +88,20 @@ class Pacer:
         if not self._ready():
             return None
         if self._next is None:
-            return MediaUs(max(now, self._start - LEAD))
-        return MediaUs(max(now, self._next - LEAD))
+            return MediaUs(max(now, self._start - self._pace.lead))
+        return MediaUs(max(now, self._next - self._pace.lead))
 
     def take(self, now: MediaUs) -> Chunk | None:
         """The next chunk, if it is time for it."""
         due = self.due_at(now)
         if due is None or due > now:
             return None
-        fresh = self._next is None or self._next - now < SHORTEST_LEAD
+        fresh = self._next is None or self._next - now < self._pace.shortest_lead
         if fresh:
-            self._next = MediaUs(max(self._start, self._ended, now + ANCHOR_LEAD))
+            self._next = MediaUs(max(self._start, self._ended, now + self._pace.anchor_lead))
         play_at = self._next
         assert play_at is not None  # noqa: S101 - anchored above
-        packets = tuple(self._buffer.popleft() for _ in range(min(CHUNK, len(self._buffer))))
+        packets = tuple(self._buffer.popleft() for _ in range(min(self._pace.packets, len(self._buffer))))
         chunk = Chunk(play_at, packets, fresh)
         self._next = self._ended = chunk.ends
         if self._flush and not self._buffer:
@@ -111,7 +109,7 @@ class Pacer:
         return chunk
 
     def _ready(self) -> bool:
-        return len(self._buffer) >= CHUNK or (self._flush and bool(self._buffer))
+        return len(self._buffer) >= self._pace.packets or (self._flush and bool(self._buffer))
 
     def _anew(self) -> None:
         self._buffer.clear()

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio.codec import ogg, packet_frames
+from audio import ogg
+from audio.codec import packet_frames
 from audio.codec.resample import Resampler
 from audio.errors import CodecError
 from audio.pcm import decibels, from_s16, to_s16

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from audio.codec import PACKET_FRAMES, OggOpusReader, OggOpusWriter, OpusDecoder, OpusEncoder, ogg, packet_frames
+from audio import ogg
+from audio.codec import PACKET_FRAMES, OggOpusReader, OggOpusWriter, OpusDecoder, OpusEncoder, packet_frames
 from audio.errors import CodecError
 from audio.pcm import Samples
 

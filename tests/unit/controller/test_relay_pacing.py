@@ -5,20 +5,12 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.services.relay_pacing import (
-    ANCHOR_LEAD,
-    CHUNK,
-    CUSHION,
-    LEAD,
-    MAX_BUFFER,
-    PACKET_US,
-    SHORTEST_LEAD,
-    Chunk,
-    Pacer,
-)
+from controller.services.chunks import PACKET_US, Chunk, SourceKind
+from controller.services.relay_pacing import ANCHOR_LEAD, CUSHION, LEAD, MAX_BUFFER, SHORTEST_LEAD, Pacer
 from schedules.instants import MediaUs
 
 SECOND = 1_000_000
+CHUNK = SourceKind.RELAY.packets
 
 
 def packets(count: int, first: int = 0) -> list[bytes]:

@@ -21,11 +21,14 @@ from audio.stream import StreamEncoder
 from controller.feeds import AddressPolicy, FeedTimeouts
 from controller.services import carrier as carrier_module
 from controller.services.carrier import Carrier, CarrierState
+from controller.services.carriers import CarrierPool
+from controller.services.chunks import Chunk
 from controller.services.context import RunClock, SystemClock
 from controller.services.orders import Scope
 from controller.services.plan_making import Window
-from controller.services.relay_pacing import LEAD, Chunk
-from controller.services.relays import OPEN_AHEAD, RelayDesk
+from controller.services.relay_pacing import LEAD
+from controller.services.relays import NOT_AFTER_SLACK, OPEN_AHEAD, RelayDesk
+from controller.services.streams import StreamOpener
 from controller.store.tables import Audit
 from protocol.bundle import Bundle
 from protocol.keys import Role
@@ -198,28 +201,40 @@ class OneWindow:
 async def relaying(stage: Stage, source_url: str, area: str) -> AsyncIterator[tuple[RelayDesk, OneWindow, str]]:
     source = await stage.air.sources.create(ADMIN, area_id=area, title="VOV1", url=source_url)
     plan = OneWindow()
-    desk = RelayDesk(
-        plan=plan,
+    media = RunClock(SystemClock())
+    carriers = CarrierPool(
         catalogue=stage.air.catalogue,
-        directory=stage.base.directory,
-        courier=stage.air.courier,
-        journal=stage.base.journal,
-        signers=stage.base.vault,
-        gateway=stage.gateway,
-        media=RunClock(SystemClock()),
+        media=media,
         clock=stage.clock,
-        db=stage.base.db,
         policy=LAN,
         encoder=PacketForBlock,
         timeouts=QUICK,
     )
-    task = asyncio.create_task(desk.run(), name="relays")
+    opener = StreamOpener(
+        journal=stage.base.journal,
+        signers=stage.base.vault,
+        gateway=stage.gateway,
+        directory=stage.base.directory,
+        media=media,
+        clock=stage.clock,
+    )
+    desk = RelayDesk(
+        plan=plan,
+        courier=stage.air.courier,
+        opener=opener,
+        carriers=carriers,
+        tapes=stage.air.tapes,
+        media=media,
+        clock=stage.clock,
+        db=stage.base.db,
+    )
+    task = asyncio.gather(carriers.run(), desk.run())
     await asyncio.sleep(0)
     try:
         yield desk, plan, source.id
     finally:
         task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await asyncio.wait([task])
 
 
 def window(
@@ -266,7 +281,7 @@ async def test_a_window_opens_ahead_as_a_signed_stream_and_closes_at_its_end(tmp
             assert len(targets) == 2
             said = stream_open(envelope)
             assert (said.rule_id, said.recurrence) == ("pr_relay", plan.wanted[0].recurrence)
-            assert said.not_after == plan.wanted[0].end
+            assert said.not_after == plan.wanted[0].end + NOT_AFTER_SLACK
             assert said.key_id == stage.base.vault.key(Role.LIVE).key_id
             await until(lambda: len(stage.gateway.bundles) >= 3)
             heard = bundles(stage, agent)
@@ -276,8 +291,8 @@ async def test_a_window_opens_ahead_as_a_signed_stream_and_closes_at_its_end(tmp
             assert desk.state_of(source) is not None
             stage.clock.at = plan.wanted[0].end
             assert await act(stage, desk) == ["relay.close"]
-            assert stage.gateway.streams == {}
             assert desk.state_of(source) is None
+            await until(lambda: stage.gateway.streams == {}, within=20)
             await until(lambda: station.listeners == 0)
             assert await act(stage, desk) == []
 
@@ -330,7 +345,7 @@ async def test_a_withdrawn_window_closes_at_once_and_stop_leaves_the_stopped_out
 async def test_more_clusters_than_fit_into_one_open_become_several_streams(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("controller.services.relays.MAX_TARGETS", 2)
+    monkeypatch.setattr("controller.services.streams.MAX_TARGETS", 2)
     async with open_stage(tmp_path, tasks=False) as stage, radio() as station:
         area = await stage.area()
         clusters = frozenset([await stage.cluster(area, name) for name in "ABC"])

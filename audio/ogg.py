@@ -6,6 +6,8 @@ Rules kept here:
 2. The serial number is a constant: equal sound gives equal bytes, which content addressing needs.
 3. A page that is read is checked by its CRC before a byte of it is believed.
 
+The headers of an Opus stream (RFC 7845) are here too, so that packets can be kept without loading a codec.
+
 Not here: what is inside the packets (:mod:`audio.codec.opus`), pre-skip and trimming (the reader and the writer).
 """
 
@@ -18,6 +20,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from audio.errors import CodecError
+from schedules.instants import SAMPLE_RATE
 
 #: "Loa1" as a number; any constant does, since there is one stream a file.
 SERIAL = 0x4C6F6131
@@ -30,6 +33,8 @@ NO_GRANULE = -1
 _CONTINUED, _FIRST, _LAST = 1, 2, 4
 _HEADER = struct.Struct("<4sBBqIIIB")
 _CRC_AT = 22
+_HEAD = struct.Struct("<8sBBHIhB")
+_VENDOR = b"loa"
 _LACING_FULL = 255
 
 # Ogg's CRC-32 has zlib's polynomial but takes the bits of a byte in the other order, starts at 0 and is not
@@ -61,6 +66,30 @@ def page(packets: Sequence[bytes], *, granule: int, sequence: int, first: bool =
     head = _HEADER.pack(b"OggS", 0, flags, granule, SERIAL, sequence, 0, len(lacing)) + lacing
     raw = head + b"".join(packets)
     return raw[:_CRC_AT] + checksum(raw).to_bytes(4, "little") + raw[_CRC_AT + 4 :]
+
+
+def head_packet(pre_skip: int, input_rate: int = SAMPLE_RATE) -> bytes:
+    """The identification header of a mono stream (RFC 7845 section 5.1)."""
+    return _HEAD.pack(b"OpusHead", 1, 1, pre_skip, input_rate, 0, 0)
+
+
+def parse_head(packet: bytes) -> int:
+    """The pre-skip of an identification header.
+
+    Raises:
+        CodecError: not an Opus header, or a version or channel mapping we do not play.
+    """
+    if len(packet) < _HEAD.size or not packet.startswith(b"OpusHead"):
+        raise CodecError("this is not an Ogg Opus file", code="not_opus")
+    _, version, channels, pre_skip, _, _, family = _HEAD.unpack_from(packet)
+    if version >> 4 or family != 0 or channels not in (1, 2):
+        raise CodecError("this kind of Ogg Opus file is not supported", code="not_opus")
+    return int(pre_skip)
+
+
+def tags_packet() -> bytes:
+    """The comment header: who wrote it, and no comments (RFC 7845 section 5.2)."""
+    return b"OpusTags" + len(_VENDOR).to_bytes(4, "little") + _VENDOR + bytes(4)
 
 
 @dataclass(frozen=True, slots=True)
