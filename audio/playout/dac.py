@@ -5,10 +5,10 @@ Two steps, both pure:
 * :class:`StreamClock` maps one callback's times to the monotonic clock. PortAudio's times have an epoch of their own
   (it differs by system), so only differences are used: ``offset = min over 256 callbacks of (now - currentTime)``.
   A callback may run late, never early; the minimum is the callback that ran on time.
-* :class:`DacLine` lays a straight line through the noisy instants of the last second, and knows how fast the
+* :class:`DacLine` lays a straight line through the noisy instants of the last half minute, and knows how fast the
   device's converter runs against the monotonic clock.
 
-Constants: research on PortAudio's ALSA back end (window 256 callbacks; 51 callbacks ≈ 1 s of 20 ms blocks).
+Constants: research on PortAudio's ALSA back end (window 256 callbacks), and times recorded from PulseAudio 16.
 
 Not here: what is done about an error (:mod:`audio.playout.servo`).
 """
@@ -29,8 +29,21 @@ _STEP_UP = 8
 _DEAD_CALLBACKS = 12  # as many callbacks without a plausible time make the timing degraded
 
 _US_PER_FRAME = 1e6 / SAMPLE_RATE
-_LINE_FRAMES = 51 * 960
+_LINE_US = 1e6
 _LINE_LEAST = 5
+_MOVED_US = 3_000.0
+_MOVED_YOUNG_US = 10_000.0
+_MOVED_SECONDS = 3
+
+#: Seconds that a line may look back: PulseAudio's times wander by ±60 µs within ten, and less than ±10 µs within these.
+LOOK_BACK_S = 30.0
+
+#: PulseAudio's times after opening were seen to be wrong by up to 5 ms for as long as this.
+STEADY_US = 20e6
+
+#: The line moves no faster than this share of time; what is further off than a device's wild times was moved.
+FOLLOW = 100e-6
+
 _SLOPE_LEAST_US = 8e6
 _STRAIGHT_US = 50.0
 _LEARN_EVERY_US = 1e6
@@ -105,10 +118,12 @@ class StreamClock:
 
 
 class DacLine:
-    """A straight line through the last second of converter instants.
+    """A straight line through the converter instants that a device tells.
 
-    The median of the last 51 blocks' residuals (against counting samples) is immune to single late or early
-    readings; since it is taken over the device alone, no correction made meanwhile disturbs it.
+    The median of residuals (against counting samples at the believed rate) is immune to single wild readings, and is
+    taken over the device alone, so no correction made meanwhile disturbs it. It looks back over half of the time since
+    the device was opened, from one second up to :data:`LOOK_BACK_S`: a sound server's own smoothing tells times that
+    are wrong by milliseconds for 5 to 20 s after opening, and by tenths of one for some seconds later on.
     """
 
     def __init__(self, ppm: float = 0.0) -> None:
@@ -120,38 +135,79 @@ class DacLine:
         """The device was opened again, or ran dry: forget all but its rate."""
         self._counted = 0.0  # µs that the samples so far stand for, at the rate believed in
         self._nominal = 0.0  # µs that they stand for at 48 kHz
-        self._residuals: deque[tuple[float, int]] = deque()
-        self._held = 0
+        self._latest: deque[tuple[float, float]] = deque()  # (nominal, residual) of the last second
+        self._seconds: deque[tuple[float, float]] = deque()  # the same, one median a second
         self._slope: deque[tuple[float, float]] = deque(maxlen=_SLOPE_MOST)
+        self._stepped = 0
+        self._past: float | None = None  # median of the seconds looked back over
+        self._line: float | None = None  # where the line is now: it follows that, but slowly
 
     @property
     def settled(self) -> bool:
         """Whether a second's worth of instants was seen, so that corrections may begin."""
-        return self._held >= _LINE_FRAMES and len(self._residuals) >= _LINE_LEAST
+        return self._nominal >= _LINE_US and len(self._latest) >= _LINE_LEAST
+
+    @property
+    def steady(self) -> bool:
+        """Whether the device has been open long enough for its times to be believed to the tenth of a millisecond."""
+        return self._nominal >= STEADY_US
 
     def instant(self, dac: float, frames: int) -> float:
         """The smoothed instant of a block whose first sample is said to reach the converter at ``dac``."""
-        self._residuals.append((dac - self._counted, frames))
-        self._held += frames
-        while len(self._residuals) > _LINE_LEAST and self._held - self._residuals[0][1] >= _LINE_FRAMES:
-            self._held -= self._residuals.popleft()[1]
-        smooth = self._counted + median(residual for residual, _ in self._residuals)
-        if self.settled:
-            self._learn(smooth)
+        self._latest.append((self._nominal, dac - self._counted))
+        while len(self._latest) > _LINE_LEAST and self._nominal - self._latest[0][0] >= _LINE_US:
+            self._latest.popleft()
         lasted = frames * _US_PER_FRAME
+        smooth = self._counted + self._follow(lasted)
+        if self.settled:
+            self._each_second()
         self._nominal += lasted
         self._counted += lasted / (1.0 + self.ppm * 1e-6)
         return smooth
 
-    def _learn(self, smooth: float) -> None:
+    def _follow(self, lasted: float) -> float:
+        """Move the line towards what the device says, at a rate at which nothing is heard."""
+        said = median(residual for _, residual in self._latest) if self._past is None else self._past
+        if self._line is None or not self.settled:
+            self._line = said
+        most = FOLLOW * lasted
+        self._line += max(-most, min(most, said - self._line))
+        return self._line
+
+    def _each_second(self) -> None:
+        """Fold the last second into one point, look back over enough of them, and read the rate."""
+        if self._seconds and self._nominal - self._seconds[-1][0] < _LINE_US:
+            return
+        now = median(residual for _, residual in self._latest)
+        self._seconds.append((self._nominal, now))
+        self._watch_for_a_step(now)
+        back = min(max(self._nominal / 2, _LINE_US), LOOK_BACK_S * 1e6)
+        while self._nominal - self._seconds[0][0] > back:
+            self._seconds.popleft()
+        self._learn(self._counted + now)
+        self._past = median(residual for _, residual in self._seconds)
+
+    def _watch_for_a_step(self, now: float) -> None:
+        """Times that differ from the line for seconds on end are a device that was moved, not a wild reading."""
+        bound = _MOVED_US if self.steady else _MOVED_YOUNG_US
+        self._stepped = self._stepped + 1 if self._past is not None and abs(now - self._past) > bound else 0
+        if self._stepped >= _MOVED_SECONDS:
+            newest = list(self._seconds)[-_MOVED_SECONDS:]
+            self._seconds.clear()
+            self._seconds.extend(newest)
+            self._slope.clear()
+            self._stepped = 0
+            self._line = median(residual for _, residual in newest)
+
+    def _learn(self, instant: float) -> None:
         """Read the rate from the instants of the last two minutes, once a second."""
         if self._slope:
-            counted, real = self._nominal - self._slope[-1][0], smooth - self._slope[-1][1]
-            if counted < _LEARN_EVERY_US:
-                return
+            counted, real = self._nominal - self._slope[-1][0], instant - self._slope[-1][1]
             if abs(real - counted) > _STEP_LEAST_US:  # the instants stepped: no rate can be read across that
                 self._slope.clear()
-        self._slope.append((self._nominal, smooth))
+        self._slope.append((self._nominal, instant))
+        while self._nominal - self._slope[0][0] > max(_SLOPE_LEAST_US, self._nominal / 2):
+            self._slope.popleft()
         while self._nominal - self._slope[0][0] >= _SLOPE_LEAST_US:
             points = np.array(self._slope) - self._slope[0]
             line = np.polyfit(points[:, 0], points[:, 1], 1)
@@ -162,11 +218,8 @@ class DacLine:
 
     def _turn(self, ppm: float) -> None:
         """Believe in another rate. The line's past is counted anew, turned about its newest point."""
-        turn = (1.0 / (1.0 + self.ppm * 1e-6) - 1.0 / (1.0 + ppm * 1e-6)) * _US_PER_FRAME
+        turn = 1.0 / (1.0 + self.ppm * 1e-6) - 1.0 / (1.0 + ppm * 1e-6)
         self.ppm = ppm
-        behind = self._held - self._residuals[-1][1]
-        turned: deque[tuple[float, int]] = deque()
-        for residual, frames in self._residuals:
-            turned.append((residual - turn * behind, frames))
-            behind -= frames
-        self._residuals = turned
+        now = self._nominal
+        self._latest = deque((at, residual - turn * (now - at)) for at, residual in self._latest)
+        self._seconds = deque((at, residual - turn * (now - at)) for at, residual in self._seconds)

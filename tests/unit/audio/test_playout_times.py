@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import random
 
 import pytest
@@ -76,6 +78,43 @@ def test_the_line_ignores_single_wild_readings_and_learns_the_rate() -> None:
         errors.append(line.instant(told, 960) - truth)
     assert max(abs(error) for error in errors[1000:]) < 50
     assert line.ppm == pytest.approx(60, abs=3)
+
+
+def _opened(second: float) -> float:
+    """What PulseAudio was seen to do after opening: up to 5 ms too late within 6 s, gone after 20."""
+    return 5_000 * min(1.0, max(0.0, second - 1) / 5) * math.exp(-max(0.0, second - 6) / 2.5)
+
+
+def test_wild_times_after_opening_are_followed_slowly_and_forgotten() -> None:
+    line, chance, true_us = DacLine(60.0), random.Random(4), 5_000_000.0
+    errors = []
+    for number in range(3_000):
+        errors.append(line.instant(true_us + _opened(number * 0.02) + chance.gauss(0, 30), 960) - true_us)
+        true_us += 20_000 / (1 + 60e-6)
+    assert max(abs(error) for error in errors) < 1_300
+    assert max(abs(error) for error in errors[1_500:]) < 200
+    assert max(abs(error) for error in errors[2_250:]) < 60
+    steps = [abs(after - before) for before, after in itertools.pairwise(errors[60:])]
+    assert max(steps) < 3, "no correction is hurried"
+
+
+def test_wandering_times_are_averaged_away_once_the_line_is_old() -> None:
+    line, errors = DacLine(), []
+    for number in range(6_000):
+        truth = 5_000_000 + number * 20_000
+        errors.append(line.instant(truth + 60 * math.sin(number / 80), 960) - truth)
+    assert max(abs(error) for error in errors[4_000:]) < 15
+
+
+def test_a_device_that_was_moved_is_followed_within_seconds() -> None:
+    line = DacLine()
+    for number in range(2_000):
+        line.instant(5_000_000 + number * 20_000, 960)
+    errors = [
+        line.instant(5_000_000 + number * 20_000 + 8_000, 960) - (5_000_000 + number * 20_000 + 8_000)
+        for number in range(2_000, 2_400)
+    ]
+    assert max(abs(error) for error in errors[250:]) < 100
 
 
 def test_a_device_that_tells_wild_times_at_first_teaches_no_rate() -> None:
