@@ -48,6 +48,7 @@ from controller.services.relays import RelayDesk
 from controller.services.reports import ReportService
 from controller.services.rulebook import Rulebook
 from controller.services.sources import SourceService
+from controller.services.stock import StockShelf
 from controller.services.streams import StreamOpener
 from controller.services.tapes import Tapes
 from controller.store import StoreBusyError
@@ -134,6 +135,7 @@ class Air:
     sources: SourceService
     programmes: ProgrammeService
     planner: Planner
+    shelf: StockShelf
     courier: Courier
     ledger: Ledger
     orders: OrderDesk
@@ -206,6 +208,7 @@ async def open_air(
         keep_originals=config.keep_originals,
     )
     issuer = Issuer(base.db, base.vault, clock, life=timedelta(days=config.horizon_days))
+    shelf = StockShelf()
     planner = Planner(
         db=base.db,
         directory=directory,
@@ -215,6 +218,7 @@ async def open_air(
         gateway=gateway,
         clock=clock,
         horizon_days=config.horizon_days,
+        shelf=shelf,
     )
     programmes = ProgrammeService(db=base.db, directory=directory, catalogue=catalogue, rulebook=rulebook, clock=clock)
     courier = Courier(base.journal, base.vault, gateway, directory, clock)
@@ -227,9 +231,7 @@ async def open_air(
         programmes=programmes,
         clock=clock,
     )
-    carriers = CarrierPool(
-        catalogue=catalogue, media=base.media_clock, clock=clock, policy=policy, encoder=encoder
-    )
+    carriers = CarrierPool(catalogue=catalogue, media=base.media_clock, clock=clock, policy=policy, encoder=encoder)
     tapes = Tapes(
         folder=config.air_folder,
         db=base.db,
@@ -268,6 +270,7 @@ async def open_air(
         sources=SourceService(db=base.db, directory=directory, catalogue=catalogue, policy=policy, clock=clock),
         programmes=programmes,
         planner=planner,
+        shelf=shelf,
         courier=courier,
         ledger=ledger,
         orders=orders,

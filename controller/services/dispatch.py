@@ -37,7 +37,18 @@ from controller.store.errors import JournalError
 from controller.store.journal import CommandJournal, Draft, JournalEntry
 from protocol.authority import OnlineDocument, roles_of
 from protocol.codec import decode, encode, seal_document
-from protocol.documents import Command, DocumentKind, Order, PlayOrder, StopOrder, Targets, WithdrawOrder
+from protocol.documents import (
+    CloseStreamOrder,
+    Command,
+    DocumentKind,
+    Order,
+    PlayOrder,
+    ReleaseOrder,
+    SilentTestOrder,
+    StopOrder,
+    Targets,
+    WithdrawOrder,
+)
 from protocol.errors import ProtocolError
 from protocol.jsonsafe import loads_object
 from protocol.keys import Role, SigningKey
@@ -274,6 +285,14 @@ class Courier:
         """An order by its name, while it is remembered."""
         return self._orders.get(name)
 
+    def sent(self, number: tuple[int, int]) -> Sent | None:
+        """One command by its number, while it is followed."""
+        return self._sent.get(number)
+
+    def followed(self) -> Sequence[Sent]:
+        """Every command that is followed, oldest first."""
+        return tuple(self._sent.values())
+
     def recent(self) -> Sequence[Dispatched]:
         """The orders that are remembered, newest first."""
         return tuple(reversed(self._orders.values()))
@@ -358,13 +377,19 @@ def role_for(document: OnlineDocument) -> Role:
     return next(role for role in _PREFERRED if role in allowed)
 
 
+_KINDS: Final[dict[type[Order], str]] = {
+    StopOrder: "stop",
+    ReleaseOrder: "release",
+    WithdrawOrder: "withdraw",
+    PlayOrder: "play",
+    CloseStreamOrder: "close_stream",
+    SilentTestOrder: "test",
+}
+
+
 def kind_of(order: Order) -> str:
     """What an order is called in the journal and the database."""
-    if isinstance(order, StopOrder):
-        return "stop"
-    if isinstance(order, WithdrawOrder):
-        return "withdraw"
-    return "play" if isinstance(order, PlayOrder) else "close_stream"
+    return _KINDS[type(order)]
 
 
 def _groups(clusters: frozenset[str] | None) -> Iterable[Targets]:

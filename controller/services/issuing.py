@@ -38,6 +38,7 @@ from protocol.documents import (
     DocumentKind,
     PlanManifest,
     Settings,
+    StockClip,
     body_sha256,
 )
 from protocol.envelope import open_envelope, seal
@@ -150,7 +151,11 @@ class Issuer:
         self._issues.pop(agent_id, None)
 
     def issue(
-        self, agent_id: str, cluster: ClusterSettings, days: tuple[DayReference, ...]
+        self,
+        agent_id: str,
+        cluster: ClusterSettings,
+        days: tuple[DayReference, ...],
+        stock: tuple[StockClip, ...] = (),
     ) -> tuple[Issue, bool, bool]:
         """The documents an agent must have, and whether settings and plan are new."""
         now = self._clock.now()
@@ -159,7 +164,9 @@ class Issuer:
         if old is not None and (old.key_fingerprint != key.fingerprint or old.plan.term != self._signers.term):
             old = None
         settings_new = (
-            old is None or old.settings.cluster != cluster or _half_over(old.settings.issued, old.settings.expires, now)
+            old is None
+            or (old.settings.cluster, old.settings.stock) != (cluster, stock)
+            or _half_over(old.settings.issued, old.settings.expires, now)
         )
         if old is not None and not settings_new:
             settings, body, envelope = old.settings, old.settings_body, old.settings_envelope
@@ -171,7 +178,7 @@ class Issuer:
                 return old, False, False
         else:
             number = self._settings_numbers.take()
-            settings = Settings(agent_id, self._signers.term, number, now, now + SETTINGS_LIFE, cluster)
+            settings = Settings(agent_id, self._signers.term, number, now, now + SETTINGS_LIFE, cluster, stock)
             body = encode(settings)
             envelope = seal(PAYLOAD_TYPES[DocumentKind.SETTINGS], body, key)
         plan = PlanManifest(

@@ -30,6 +30,7 @@ from controller.services.issuing import Issue, Issuer
 from controller.services.plan_making import MadePlan, Window, make_plan
 from controller.services.ports import AgentGateway
 from controller.services.rulebook import Gap, Rulebook
+from controller.services.stock import StockShelf
 from controller.store import Database, StoreBusyError, tables
 from schedules.compiler import Problem
 from schedules.model import ClusterSettings, Item
@@ -62,6 +63,7 @@ class Planner:
         gateway: AgentGateway,
         clock: Clock,
         horizon_days: int = 7,
+        shelf: StockShelf | None = None,
     ) -> None:
         self._db = db
         self._directory = directory
@@ -71,6 +73,7 @@ class Planner:
         self._gateway = gateway
         self._clock = clock
         self._horizon = horizon_days
+        self._shelf = shelf or StockShelf()
         self._plan: MadePlan | None = None
         self._settings: dict[str, ClusterSettings] = {}
         self._wake = asyncio.Event()
@@ -85,6 +88,7 @@ class Planner:
         self.fault: str | None = None
         catalogue.subscribe(self._hear)
         directory.subscribe(self._hear)
+        self._shelf.subscribe(self.poke)
 
     def subscribe(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` after every new plan (the relay desk looks for its windows)."""
@@ -234,7 +238,8 @@ class Planner:
         settings = plan.settings.get(entry.cluster_id)
         if settings is None or entry.cluster_id in plan.unencodable:
             return None
-        return self._issuer.issue(agent_id, settings, plan.days.get(entry.cluster_id, ()))
+        days, stock = plan.days.get(entry.cluster_id, ()), self._shelf.of(entry.cluster_id)
+        return self._issuer.issue(agent_id, settings, days, stock)
 
     async def _prune_daily(self) -> None:
         now = self._clock.now()
