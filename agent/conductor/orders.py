@@ -7,6 +7,10 @@ Rules kept here:
 2. Without trusted time (only an emergency gets that far) an order's start is now, by the agent's own reading, and it
    is moved along when the clock is set. With trusted time its own times hold.
 3. An order is forgotten when nothing of it can sound any more.
+4. A repeated order is told to the arbiter round by round: the one whose time it is, and the next. A round is an
+   occurrence of its own (``recurrence`` moved with it), so none is heard twice, and what an extension or a reboot
+   brings back is known by name. Rounds that were over before the order came are not told.
+5. STOP, and a withdrawal of the whole rule, end the rounds that have not begun, also after a reboot.
 """
 
 from __future__ import annotations
@@ -23,12 +27,71 @@ LIMIT = 64
 #: A STOP younger than this is taken to mean "until now".
 FRESH = timedelta(seconds=30)
 
+#: Rounds of one order that the arbiter knows at a time.
+ROUNDS_TOLD = 2
+
+_MOMENT = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The command an item came with."""
+
+    term: int
+    seq: int
+
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
+    """``order``: of a repeated one the first round. ``last``: rounds start before it."""
+
     order: Order
     until: datetime
     by_own_clock: bool  # taken without trusted time: its times are the agent's own reading
+    reference: Reference
+    every: timedelta | None = None
+    last: datetime | None = None
+
+    def rounds(self, now: datetime) -> tuple[Order, ...]:
+        """What the arbiter is told ``now``."""
+        if self.every is None or self.last is None or not isinstance(self.order, PlayNow):
+            return (self.order,)
+        first = self.order.item
+        told: list[Order] = []
+        number = max(0, (now - first.start) // self.every)
+        while len(told) < ROUNDS_TOLD and first.start + number * self.every < self.last:
+            item = round_of(first, number, self.every)
+            told.append(PlayNow(max(self.order.at, item.start), item))
+            number += 1
+        return tuple(told)
+
+    def cut(self, at: datetime) -> _Standing:
+        """The same without the rounds that start after ``at``."""
+        if self.last is None or not isinstance(self.order, PlayNow) or self.order.item.start > at:
+            return self
+        return replace(self, last=min(self.last, at + _MOMENT))
+
+
+def round_of(first: Item, number: int, every: timedelta) -> Item:
+    """Round ``number`` of a repeated item. It never outlives the start of the next."""
+    by = number * every
+    item = moved(first, by)
+    return replace(item, recurrence=first.recurrence + by, expires=min(item.expires, item.start + every))
+
+
+@dataclass(frozen=True, slots=True)
+class Barred:
+    """What of orders the arbiter has ended for good, as it remembers over a boot."""
+
+    stopped_at: datetime | None = None
+    withdrawn: frozenset[str] = frozenset()  # whole rules
+
+    def since(self, item: Item, now: datetime) -> datetime | None:
+        """Since when no round of the item may begin any more; None when they may."""
+        if item.rule_id in self.withdrawn:
+            return now
+        stopped = self.stopped_at is not None and item.start <= self.stopped_at
+        return self.stopped_at if stopped else None
 
 
 class Orders:
@@ -36,41 +99,83 @@ class Orders:
 
     def __init__(self) -> None:
         self._standing: tuple[_Standing, ...] = ()
+        self._told: tuple[Order, ...] = ()
 
     @property
     def all(self) -> tuple[Order, ...]:
-        """What the arbiter is told. The same object as long as nothing changed."""
-        return tuple(one.order for one in self._standing)
+        """What the arbiter is told, as of the last :meth:`forget` or :meth:`take`."""
+        return self._told
 
     @property
     def items(self) -> tuple[Item, ...]:
         """The items that orders brought, whose sounds are needed."""
         return tuple(one.order.item for one in self._standing if isinstance(one.order, PlayNow))
 
-    def take(self, command: Command, now: datetime, *, trusted: bool) -> None:
+    def reference(self, item: Item | None) -> Reference | None:
+        """The command that brought the item, or one of whose rounds it is; None for what is planned."""
+        if item is None:
+            return None
+        for one in self._standing:
+            if isinstance(one.order, PlayNow) and _is_round(item, one.order.item, one.every):
+                return one.reference
+        return None
+
+    def take(self, command: Command, now: datetime, *, trusted: bool, barred: Barred = Barred()) -> None:
         """Add the order of a verified command. ``now``: the agent's wall time, trusted or not."""
+        name = Reference(command.term, command.seq)
         match command.order:
             case StopOrder():
                 # A STOP that just came means everything until now, whatever two clocks say. One that was long on
                 # its way means what was due when it was given, and not what began since.
                 late = trusted and now - command.issued > FRESH
+                at = command.issued if late else now
                 until = max(command.expires, now + _MINUTE)
-                self._keep(_Standing(Stop(command.issued if late else now), until, not trusted))
+                self._standing = tuple(one.cut(at) for one in self._standing)
+                self._keep(_Standing(Stop(at), until, not trusted, name))
             case WithdrawOrder(rule_id=rule_id, recurrence=recurrence):
                 until = command.expires if trusted else now + _DAY
-                self._keep(_Standing(Withdraw(now, rule_id, recurrence), until, not trusted))
-            case PlayOrder(item=item):
-                local = item if trusted else moved(item, now - item.start)
-                self._keep(_Standing(PlayNow(max(now, local.start), local), local.expires, not trusted))
+                if recurrence is None:
+                    self._standing = tuple(one.cut(now) if _of_rule(one, rule_id) else one for one in self._standing)
+                self._keep(_Standing(Withdraw(now, rule_id, recurrence), until, not trusted, name))
+            case PlayOrder() as play:
+                self._take_play(play, now, name, trusted=trusted, barred=barred)
+        self._tell(now)
+
+    def _take_play(self, play: PlayOrder, now: datetime, name: Reference, *, trusted: bool, barred: Barred) -> None:
+        by = timedelta(0) if trusted else now - play.item.start
+        local = moved(play.item, by) if by else play.item
+        until, last = local.expires, None
+        if play.every is not None and play.until is not None:
+            last = play.until + by
+            until = max(until, last + min(play.every, local.expires - local.start))
+        standing = _Standing(PlayNow(max(now, local.start), local), until, not trusted, name, play.every, last)
+        since = barred.since(local, now)
+        if since is not None:
+            standing = standing.cut(since)
+        same = (local.rule_id, local.recurrence)
+        known = next((one for one in self._standing if _identity(one) == same), None)
+        if known is not None and isinstance(known.order, PlayNow):  # extended: it came when the first order came
+            order = replace(standing.order, at=min(known.order.at, standing.order.at))
+            if not known.by_own_clock:
+                standing = replace(standing, order=order)
+            self._standing = tuple(one for one in self._standing if one is not known)
+        self._keep(standing)
 
     def forget(self, now: datetime) -> None:
-        """Drop what is over."""
+        """Drop what is over, and go on to the rounds whose time it is."""
         if any(one.until <= now for one in self._standing):
             self._standing = tuple(one for one in self._standing if one.until > now)
+        self._tell(now)
 
     def stepped(self, by: timedelta, now: datetime) -> None:
         """The wall clock was set: it moved by this much, and shows ``now``."""
         self._standing = tuple(_moved_along(one, by, now) for one in self._standing)
+        self._tell(now)
+
+    def _tell(self, now: datetime) -> None:
+        told = tuple(order for one in self._standing for order in one.rounds(now))
+        if told != self._told:
+            self._told = told
 
     def _keep(self, standing: _Standing) -> None:
         rest = self._standing
@@ -80,6 +185,22 @@ class Orders:
             oldest = next((one for one in rest if not isinstance(one.order, PlayNow)), rest[0])
             rest = tuple(one for one in rest if one is not oldest)
         self._standing = (*rest, standing)
+
+
+def _identity(standing: _Standing) -> tuple[str, datetime] | None:
+    item = standing.order.item if isinstance(standing.order, PlayNow) else None
+    return None if item is None else (item.rule_id, item.recurrence)
+
+
+def _of_rule(standing: _Standing, rule_id: str) -> bool:
+    return isinstance(standing.order, PlayNow) and standing.order.item.rule_id == rule_id
+
+
+def _is_round(item: Item, first: Item, every: timedelta | None) -> bool:
+    if item.rule_id != first.rule_id:
+        return False
+    by = item.recurrence - first.recurrence
+    return by == timedelta(0) if every is None else by >= timedelta(0) and by % every == timedelta(0)
 
 
 _MINUTE = timedelta(minutes=1)
@@ -99,4 +220,5 @@ def _moved_along(standing: _Standing, by: timedelta, now: datetime) -> _Standing
         return replace(standing, order=replace(order, at=min(order.at, now)))
     if isinstance(order, PlayNow):
         order = replace(order, item=moved(order.item, by))
-    return replace(standing, order=replace(order, at=order.at + by), until=standing.until + by)
+    last = None if standing.last is None else standing.last + by
+    return replace(standing, order=replace(order, at=order.at + by), until=standing.until + by, last=last)
