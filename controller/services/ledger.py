@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -36,6 +37,9 @@ _RETRY_S: Final = 1.0
 _GATHER_S: Final = 0.5
 
 _log = structlog.get_logger(__name__)
+
+
+Keep = Callable[[AsyncSession, JournalEntry], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,8 @@ class Ledger:
         self._answers: OrderedDict[tuple[int, int, str], _Answer] = OrderedDict()
         self._wanted = asyncio.Event()
         self._turn = asyncio.Lock()
+        #: Told of every journalled entry inside the transaction that writes it down (alerts keep rows of their own).
+        self.keepers: list[Keep] = []
         #: Answers that were dropped because the database was away for too long.
         self.dropped = 0
         courier.on_journalled = self._wanted.set
@@ -157,7 +163,11 @@ class Ledger:
                 )
             )
             said = {"term": entry.term, "seq": entry.seq, "at": entry.at.isoformat(), "journal": entry.hash}
-            tx.audit(f"order.{entry.kind}", str(body.get("nonce", entry.seq)), details | said)
+            for keep in self.keepers:
+                await keep(tx.session, entry)
+            # Decisions such as alert.confirm have names and subjects of their own.
+            action = entry.kind if "." in entry.kind else f"order.{entry.kind}"
+            tx.audit(action, str(body.get("nonce") or body.get("subject") or entry.seq), details | said)
 
 
 async def _write_answers(session: AsyncSession, batch: list[tuple[tuple[int, int, str], _Answer]]) -> None:
@@ -202,4 +212,6 @@ _CHANGE = (
 
 def _body_of(entry: JournalEntry) -> dict[str, Any]:
     text = entry.body.get("command")
-    return order_body(text) if isinstance(text, str) else dict(entry.body)
+    if isinstance(text, str):
+        return order_body(text)
+    return {name: value for name, value in entry.body.items() if name != "record"}  # which has a table of its own

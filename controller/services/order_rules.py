@@ -4,7 +4,8 @@ Rules kept here:
 
 1. A start of equal class, content and targets within :data:`REPEAT_WINDOW` is a duplicate, unless it says ``again`` or
    a STOP or withdrawal that touched one of its clusters came between. STOP is never a duplicate.
-2. One account gives at most :data:`STARTS_PER_MINUTE` start orders a minute. STOP and withdrawals do not count.
+2. One account gives at most :data:`STARTS_PER_MINUTE` start orders a minute. STOP and withdrawals do not count, and
+   emergencies have a count of their own: bulletins never use it up.
 3. Memory is bounded: what is older than the windows is forgotten.
 """
 
@@ -33,13 +34,31 @@ class Start:
     clusters: frozenset[str]
 
 
+class Rate:
+    """How many an account gave within the last minute."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._by_account: defaultdict[str, deque[datetime]] = defaultdict(deque)
+
+    def admit(self, account: str, now: datetime) -> timedelta | None:
+        """Count one; returns how long the account must wait when it gave too many."""
+        given = self._by_account[account]
+        while given and now - given[0] >= _MINUTE:
+            given.popleft()
+        if len(given) >= self._limit:
+            return _MINUTE - (now - given[0])
+        given.append(now)
+        return None
+
+
 class OrderMemory:
     """What was started and stopped a moment ago."""
 
     def __init__(self) -> None:
         self._starts: deque[tuple[datetime, Start, str]] = deque(maxlen=_MAX_KEPT)
         self._silenced: deque[tuple[datetime, frozenset[str] | None]] = deque(maxlen=_MAX_KEPT)
-        self._by_account: defaultdict[str, deque[datetime]] = defaultdict(deque)
+        self._rate = Rate(STARTS_PER_MINUTE)
 
     def duplicate_of(self, start: Start, now: datetime) -> str | None:
         """The name of the order that ``start`` would repeat, if there is one."""
@@ -60,13 +79,7 @@ class OrderMemory:
 
     def admit(self, account: str, now: datetime) -> timedelta | None:
         """Count a start of an account; returns how long it must wait when it gave too many."""
-        given = self._by_account[account]
-        while given and now - given[0] >= _MINUTE:
-            given.popleft()
-        if len(given) >= STARTS_PER_MINUTE:
-            return _MINUTE - (now - given[0])
-        given.append(now)
-        return None
+        return self._rate.admit(account, now)
 
     def _silenced_since(self, at: datetime, clusters: frozenset[str]) -> bool:
         return any(when >= at and (where is None or where & clusters) for when, where in self._silenced)

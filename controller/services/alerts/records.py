@@ -1,4 +1,4 @@
-"""Alerts, drafts and templates as plain JSON: what the journal of orders and the database keep. Reads back as it was."""
+"""Alerts, drafts and templates as plain JSON, as the journal of orders and the database keep them."""
 
 from __future__ import annotations
 
