@@ -14,7 +14,7 @@ Beyond the contract it was asked for: ``attach(listener)``, ``set_output_delay``
 from __future__ import annotations
 
 from audio.playout.clock import Clock, LoopClock, Timer, monotonic_us
-from audio.playout.cues import ClipSegment, Cue, LiveCue, Segment, SilenceSegment
+from audio.playout.cues import MUTED_DB, ON_AIR_DB, ClipSegment, Cue, LiveCue, Segment, SilenceSegment
 from audio.playout.decoding import DecodeWorker, Decoding
 from audio.playout.engine import Engine
 from audio.playout.engine_player import EnginePlayer
@@ -35,6 +35,8 @@ from audio.playout.player import (
 from audio.playout.timed_player import TimedPlayer
 
 __all__ = [
+    "MUTED_DB",
+    "ON_AIR_DB",
     "ClipSegment",
     "Clock",
     "Cue",

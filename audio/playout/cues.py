@@ -6,6 +6,10 @@
 Rule: a cue is a line on the clock, not a queue. Sample *i* sounds at ``start_at + (i - offset) / 48 kHz``; what
 arrives or is armed too late is left out, never played late.
 
+Two factors act on it. ``gain_db`` is how loud its class is at this place. ``level_db`` is its fader in the mixer: 0 on
+air, less while somebody speaks over it, :data:`MUTED_DB` while it runs on unheard beneath something more urgent. The
+line knows nothing of either: what comes back is where it would have been.
+
 Not here: why it sounds (the arbiter), where the bytes come from (the cache, the streams).
 """
 
@@ -26,6 +30,14 @@ EDGE_FADE_MS = 5
 
 #: Fade of a STOP, in milliseconds: one block.
 STOP_FADE_MS = 20
+
+#: The fader is moved in exactly this time, in milliseconds: 4800 samples.
+LEVEL_RAMP_MS = 100
+
+#: The levels of a fader: on air; softer, down to :data:`MIN_LEVEL_DB`; or shut.
+ON_AIR_DB: Final = 0.0
+MIN_LEVEL_DB: Final = -60.0
+MUTED_DB: Final = float("-inf")
 
 #: Gains outside of this are a mistake: +20 dB is ten times the amplitude.
 MIN_GAIN_DB, MAX_GAIN_DB = -120.0, 20.0
@@ -67,6 +79,7 @@ class Cue:
     offset: Frames = _FROM_THE_BEGINNING
     gain_db: float = 0.0
     fade_in_ms: int = EDGE_FADE_MS
+    level_db: float = ON_AIR_DB
 
     def __post_init__(self) -> None:
         if not self.segments or any(segment.frames <= 0 for segment in self.segments):
@@ -74,6 +87,7 @@ class Cue:
         if not 0 <= self.offset < self.frames:
             raise CueError(f"cue {self.cue_id} starts at sample {self.offset} of {self.frames}: nothing is left of it")
         check_gain(self.gain_db)
+        check_level(self.level_db)
 
     @property
     def frames(self) -> Frames:
@@ -89,9 +103,11 @@ class LiveCue:
     feed: LiveFeed
     gain_db: float = 0.0
     fade_in_ms: int = 20
+    level_db: float = ON_AIR_DB
 
     def __post_init__(self) -> None:
         check_gain(self.gain_db)
+        check_level(self.level_db)
 
 
 def check_gain(gain_db: float) -> None:
@@ -104,3 +120,13 @@ def check_gain(gain_db: float) -> None:
         raise CueError(
             f"a gain must lie between {MIN_GAIN_DB:g} and {MAX_GAIN_DB:g} dB, got {gain_db}", code="bad_gain"
         )
+
+
+def check_level(level_db: float) -> None:
+    """Refuse a level that no fader has.
+
+    Raises:
+        CueError: it is neither :data:`MUTED_DB` nor between :data:`MIN_LEVEL_DB` and 0 dB (``bad_level``).
+    """
+    if level_db != MUTED_DB and not MIN_LEVEL_DB <= level_db <= ON_AIR_DB:
+        raise CueError(f"a level lies between {MIN_LEVEL_DB:g} and 0 dB, or is muted; got {level_db}", code="bad_level")

@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from audio.pcm import Samples
+from audio.playout.cues import ON_AIR_DB
 from audio.playout.dac import DacLine
 from audio.playout.level import Limiter
 from audio.playout.player import CueState
@@ -57,10 +58,11 @@ class Engine:
         """Every cue, now."""
         return tuple(voice.state() for voice in tuple(self._voices.values()))
 
-    def add(self, cue_id: str, source: Source, *, gain_db: float, fade_in_ms: int) -> None:
+    def add(self, cue_id: str, source: Source, *, gain_db: float, fade_in_ms: int, level_db: float = ON_AIR_DB) -> None:
         """Arm one voice."""
         servo = Servo(self._line.ppm, exact=self._exact)
-        self._voices[cue_id] = Voice(cue_id, source, gain_db=gain_db, fade_in_ms=fade_in_ms, servo=servo)
+        voice = Voice(cue_id, source, gain_db=gain_db, fade_in_ms=fade_in_ms, level_db=level_db, servo=servo)
+        self._voices[cue_id] = voice
 
     def stop(self, cue_id: str, at: MonoUs | None, fade_ms: int) -> None:
         """Begin to fade a voice at ``at``, or with the next block."""
@@ -74,6 +76,12 @@ class Engine:
         voice = self._voices.get(cue_id)
         if voice is not None:
             voice.set_gain(db, ramp_ms * SAMPLE_RATE // 1000)
+
+    def set_level(self, cue_id: str, level_db: float, at: MonoUs | None) -> None:
+        """Move a voice's fader at ``at``, or with the next block."""
+        voice = self._voices.get(cue_id)
+        if voice is not None:
+            voice.set_level(level_db, -1.0 if at is None else float(at))
 
     def reopened(self) -> None:
         """The output begins anew: its instants have nothing to do with those before."""

@@ -21,7 +21,7 @@ from functools import partial
 
 from audio.pcm import Samples
 from audio.playout.clock import Clock, LoopClock
-from audio.playout.cues import STOP_FADE_MS, Cue, LiveCue, check_gain
+from audio.playout.cues import STOP_FADE_MS, Cue, LiveCue, check_gain, check_level
 from audio.playout.decoding import ClipFeeder, DecodeWorker, Decoding, Feeder
 from audio.playout.engine import Engine
 from audio.playout.errors import CueError
@@ -85,7 +85,8 @@ class EnginePlayer:
         if len(self._feeders) >= MAX_CUES:
             raise CueError(f"{MAX_CUES} cues are armed already: stop one first", code="too_many_cues")
         source, feeder = self._live(cue) if isinstance(cue, LiveCue) else self._stored(cue)
-        self._post(lambda: self._engine.add(cue.cue_id, source, gain_db=cue.gain_db, fade_in_ms=cue.fade_in_ms))
+        levels = {"gain_db": cue.gain_db, "level_db": cue.level_db}
+        self._post(lambda: self._engine.add(cue.cue_id, source, fade_in_ms=cue.fade_in_ms, **levels))
         self._feeders[cue.cue_id] = feeder
         self._decoding.add(feeder)
         self._output.wake()
@@ -100,6 +101,12 @@ class EnginePlayer:
         check_gain(db)
         if cue_id in self._feeders:
             self._post(lambda: self._engine.set_gain(cue_id, db, ramp_ms))
+
+    def set_level(self, cue_id: str, level_db: float, at: MonoUs | None = None) -> None:
+        """Move its fader at ``at``."""
+        check_level(level_db)
+        if cue_id in self._feeders:
+            self._post(lambda: self._engine.set_level(cue_id, level_db, at))
 
     def set_output_delay(self, delay_us: int) -> None:
         """Sound everything later by this much."""

@@ -1,7 +1,8 @@
 """Why sound did not come out. Part of the tree in :mod:`audio.errors`.
 
 * :class:`audio.errors.PlayoutError`
-    * :class:`CueError`: a cue cannot be taken (``bad_cue``, ``duplicate_cue``, ``too_many_cues``, ``player_closed``)
+    * :class:`CueError`: a cue cannot be taken (``bad_cue``, ``bad_gain``, ``bad_level``, ``duplicate_cue``,
+      ``too_many_cues``, ``output_stuck``, ``player_closed``)
     * :class:`OutputError`: a device or file cannot be opened, or was lost (``bad_output``, ``no_portaudio``,
       ``no_device``, ``device_busy``, ``output_lost``, ``file_unwritable``)
 """

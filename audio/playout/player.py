@@ -6,6 +6,8 @@ Rules every implementation keeps (``tests/contract/test_player_contract.py`` run
 2. Each armed cue is told ``started`` at most once and ``finished`` exactly once, whatever happens to the output.
 3. Sound starts at its instant or joins its own timeline later; it is never shifted and never hurried.
 4. ``stop`` may be repeated, and may name a cue that has ended.
+5. A muted cue runs on along its line. Muted, it has not started, and what passes is neither counted as handed over nor
+   as missing; ducked, it counts like any other sound.
 
 Not here: the arbiter's reasons, the records that are kept of it.
 """
@@ -69,6 +71,7 @@ class CuePhase(StrEnum):
 
     ARMED = "armed"
     SOUNDING = "sounding"
+    BENEATH = "beneath"  # its time runs, its fader is shut
     FADING = "fading"
 
 
@@ -100,13 +103,16 @@ class PlayerListener(Protocol):
     """Who is told what sounded. Called on the event loop's thread."""
 
     def started(self, cue_id: str, at: MonoUs) -> None:
-        """The first sample reached the converter (or was really handed over) at ``at``, output delay included."""
+        """The first sample that was not muted reached the converter (or was really handed over) at ``at``.
+
+        The output delay is included.
+        """
 
     def finished(self, cue_id: str, at: MonoUs, frames: Frames, silence_frames: Frames, outcome: Outcome) -> None:
         """Nothing more of it sounds after ``at``.
 
         ``frames``: samples of the programme that were handed over, its own pauses included. ``silence_frames``:
-        samples that should have been heard after arming and were not.
+        samples that should have been heard after arming and were not. What passed while it was muted is in neither.
         """
 
     def trouble(self, code: str, detail: str, cue_id: str | None = None) -> None:
@@ -134,6 +140,15 @@ class Player(Protocol):
 
         Raises:
             CueError: the gain is out of range (``bad_gain``).
+        """
+
+    def set_level(self, cue_id: str, level_db: float, at: MonoUs | None = None) -> None:
+        """From ``at`` on (now, if None or past) move its fader to ``level_db``, in :data:`LEVEL_RAMP_MS`.
+
+        A call replaces an earlier one whose instant has not come. Without effect on a cue that has ended.
+
+        Raises:
+            CueError: no fader has that level (``bad_level``).
         """
 
     def set_output_delay(self, delay_us: int) -> None:

@@ -3,7 +3,8 @@
 Two timers a cue, at its start and at its end, and none in between. ``started`` carries the instant at which the
 timer really ran, so a loop that is late is seen in the records. The listener hears of it in the loop's next round:
 a hundred agents that start together all take their instant before the first of them begins to write it down. Live
-chunks are counted when they are pushed: their place in time is known by then, what lies between them is silence.
+chunks are counted when they are pushed: their place in time is known by then, what lies between them is silence. A
+muted cue keeps its time and counts nothing; a timer opens its fader.
 
 Not here: sound. ``state().decoding`` is False, and whoever reports must say so.
 """
@@ -14,7 +15,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from audio.playout.clock import Clock, LoopClock, Timer
-from audio.playout.cues import STOP_FADE_MS, Cue, LiveCue, check_gain
+from audio.playout.cues import MUTED_DB, STOP_FADE_MS, Cue, LiveCue, check_gain, check_level
 from audio.playout.errors import CueError
 from audio.playout.feed import LiveChunk, LiveFeed, LiveReader
 from audio.playout.player import (
@@ -50,6 +51,37 @@ class _Timed:
     spans: deque[tuple[int, int]] = field(default_factory=deque)
     counted_us: int = 0
     filled_to: int = 0
+    due_at: int = 0  # when its first sample that is not muted was due
+    fader: Timer | None = None
+    muted_from: int | None = None
+    muted_us: int = 0  # of earlier stretches
+    unheard_from: int = 0  # what live chunks had brought when it was muted
+    unheard_us: int = 0  # what they brought in earlier stretches
+
+    @property
+    def muted(self) -> bool:
+        """Its fader is shut."""
+        return self.muted_from is not None
+
+    def mute(self, at: int) -> None:
+        """Shut the fader."""
+        if self.muted_from is None:
+            self.muted_from, self.unheard_from = at, self.heard_us(at)
+
+    def unmute(self, at: int) -> None:
+        """Open it."""
+        self.muted_us, self.unheard_us = self.muted_until(at), self.unheard_until(at)
+        self.muted_from = None
+
+    def muted_until(self, until: int) -> int:
+        """How long it ran on unheard."""
+        if self.muted_from is None or self.begin is None:
+            return self.muted_us
+        return self.muted_us + max(0, until - max(self.muted_from, self.begin))
+
+    def unheard_until(self, until: int) -> int:
+        """How much of the live chunks passed unheard."""
+        return self.unheard_us + (self.heard_us(until) - self.unheard_from if self.muted else 0)
 
     def heard_us(self, until: int) -> int:
         """How much of the live chunks lies before ``until``; what is wholly past is folded into one number."""
@@ -84,16 +116,19 @@ class TimedPlayer:
         if isinstance(cue, LiveCue):
             timed = _Timed(cue.cue_id, None, None)
             self._cues[cue.cue_id] = timed
+            self._fade(timed, cue.level_db, self._clock.now())
             timed.reader = cue.feed.reader(lambda: self._pushed(timed, cue.feed))
             self._pushed(timed, cue.feed)
             return
         begin = MonoUs(cue.start_at + self._delay_us)
         end = MonoUs(begin + _span(cue.frames - cue.offset))
         # What lies before now was never to be heard here: the cue joins its own timeline.
-        timed = _Timed(cue.cue_id, MonoUs(max(begin, self._clock.now())), end)
+        first = MonoUs(max(begin, self._clock.now()))
+        timed = _Timed(cue.cue_id, first, end)
         self._cues[cue.cue_id] = timed
+        self._fade(timed, cue.level_db, self._clock.now())
         if end > self._clock.now():
-            timed.starting = self._clock.call_at(begin, lambda: self._start(timed))
+            timed.starting = self._clock.call_at(begin, lambda: self._start(timed, first))
         timed.ending = self._clock.call_at(end, lambda: self._finish(timed, end, Outcome.COMPLETE))
 
     def stop(self, cue_id: str, at: MonoUs | None = None, fade_ms: int = STOP_FADE_MS) -> None:
@@ -119,6 +154,22 @@ class TimedPlayer:
         del cue_id, ramp_ms
         check_gain(db)
 
+    def set_level(self, cue_id: str, level_db: float, at: MonoUs | None = None) -> None:
+        """Shut or open the fader at ``at``."""
+        check_level(level_db)
+        timed = self._cues.get(cue_id)
+        if timed is None:
+            return
+        if timed.fader is not None:
+            timed.fader.cancel()
+            timed.fader = None
+        now = self._clock.now()
+        moves = now if at is None else MonoUs(max(at + self._delay_us, now))
+        if moves <= now:
+            self._fade(timed, level_db, now)
+        else:
+            timed.fader = self._clock.call_at(moves, lambda: self._fade(timed, level_db, moves))
+
     def set_output_delay(self, delay_us: int) -> None:
         """Keep everything that is armed from now on later by this much."""
         self._delay_us = delay_us
@@ -141,7 +192,18 @@ class TimedPlayer:
         for timed in tuple(self._cues.values()):
             self._finish(timed, self._clock.now(), Outcome.CLOSED)
 
-    def _start(self, timed: _Timed) -> None:
+    def _fade(self, timed: _Timed, level_db: float, at: MonoUs) -> None:
+        if level_db == MUTED_DB:
+            timed.mute(at)
+        elif timed.muted:
+            timed.unmute(at)
+            if timed.started_at is None and timed.begin is not None and timed.begin <= at:
+                self._start(timed, at)
+
+    def _start(self, timed: _Timed, due: MonoUs) -> None:
+        if timed.muted or timed.started_at is not None:
+            return
+        timed.due_at = due
         timed.started_at = self._clock.now()
         timed.starting = self._clock.call_at(timed.started_at, lambda: self._tell_start(timed))
 
@@ -153,7 +215,7 @@ class TimedPlayer:
 
     def _finish(self, timed: _Timed, at: MonoUs, outcome: Outcome) -> None:
         del self._cues[timed.cue_id]
-        for timer in (timed.starting, timed.ending):
+        for timer in (timed.starting, timed.ending, timed.fader):
             if timer is not None:
                 timer.cancel()
         if timed.reader is not None:
@@ -169,12 +231,12 @@ class TimedPlayer:
         """Samples handed over and samples missing, up to ``until``."""
         if timed.begin is None or until <= timed.begin:
             return Frames(0), Frames(0)
-        due = until - timed.begin
+        due = until - timed.begin - timed.muted_until(until)
         if timed.reader is not None:
-            heard = timed.heard_us(until)
+            heard = timed.heard_us(until) - timed.unheard_until(until)
         else:
             # A sound card would have played on time from its buffer what a timer hands over a little late.
-            late = due if timed.started_at is None else timed.started_at - timed.begin
+            late = due if timed.started_at is None else timed.started_at - timed.due_at
             heard = due if late < _TOLERATED_US else max(0, due - late)
         return _frames(heard), _frames(due - heard)
 
@@ -183,6 +245,8 @@ class TimedPlayer:
         phase = CuePhase.ARMED if timed.started_at is None else CuePhase.SOUNDING
         if timed.stop_at is not None and timed.started_at is not None and timed.stop_at <= now:
             phase = CuePhase.FADING
+        elif timed.muted and timed.begin is not None and timed.begin <= now:
+            phase = CuePhase.BENEATH
         return CueState(timed.cue_id, phase, frames, silent)
 
     def _pushed(self, timed: _Timed, feed: LiveFeed) -> None:
@@ -202,7 +266,7 @@ class TimedPlayer:
             timed.filled_to = end
             if timed.begin is None:
                 timed.begin = MonoUs(begin)
-                timed.starting = self._clock.call_at(timed.begin, lambda: self._start(timed))
+                timed.starting = self._clock.call_at(timed.begin, lambda: self._start(timed, MonoUs(begin)))
         timed.heard_us(now)
         if chunk.end and timed.end is None:
             timed.end = over = MonoUs(max(end, now))

@@ -6,7 +6,8 @@ Rules kept here:
 2. Between samples a straight line is drawn ("vernier"): at ≤ 500 ppm and 48 kHz that is inaudible and costs one
    multiply-add.
 3. No edge without a fade: start, stop, gap, jump, end of a gap.
-4. Every sample due after arming is counted, as heard or as silence.
+4. Every sample due after arming is counted, as heard or as silence; except while the fader is shut.
+5. The fader moves in exactly 4800 samples from the sample it is asked for, and the voice's place does not.
 
 Pure: time is an argument, sound comes from a ring.
 """
@@ -21,6 +22,7 @@ from typing import Final
 import numpy as np
 
 from audio.pcm import Samples, amplitude
+from audio.playout.cues import LEVEL_RAMP_MS, MUTED_DB, ON_AIR_DB
 from audio.playout.level import EDGE_FRAMES, GapGuard, Ramp
 from audio.playout.player import CuePhase, CueState, Outcome
 from audio.playout.ring import SampleRing
@@ -29,6 +31,9 @@ from audio.playout.timeline import FRAMES_PER_US, Timeline
 from schedules.instants import SAMPLE_RATE, Frames, MonoUs
 
 _NEVER: Final = float("inf")
+
+#: Samples in which the fader moves.
+LEVEL_FRAMES: Final = LEVEL_RAMP_MS * SAMPLE_RATE // 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +79,18 @@ class Source:
 class Voice:
     """Mixes one source into blocks."""
 
-    def __init__(self, cue_id: str, source: Source, *, gain_db: float, fade_in_ms: int, servo: Servo) -> None:
+    def __init__(
+        self, cue_id: str, source: Source, *, gain_db: float, fade_in_ms: int, servo: Servo, level_db: float = ON_AIR_DB
+    ) -> None:
         self.cue_id = cue_id
         self.done = False
         self._source = source
         self._servo = servo
         self._gain = Ramp(amplitude(gain_db))
+        self._level = Ramp(amplitude(level_db))
+        self._muted = level_db == MUTED_DB
+        self._level_at = _NEVER
+        self._level_next = level_db
         self._fade = Ramp(0.0)
         self._fade_in = max(EDGE_FRAMES, fade_in_ms * SAMPLE_RATE // 1000)
         self._guard = GapGuard()
@@ -104,16 +115,19 @@ class Voice:
         """Move to another gain over ``frames``."""
         self._gain.go(amplitude(db), frames)
 
+    def set_level(self, db: float, at: float) -> None:
+        """Move the fader at ``at``. The last that is said counts."""
+        self._level_next, self._level_at = db, at
+
     def disturbed(self) -> None:
         """The device ran dry."""
         self._servo.disturbed()
 
     def state(self) -> CueState:
         """What it does now."""
-        phase = CuePhase.FADING if self._stopping else CuePhase.SOUNDING if self._started else CuePhase.ARMED
         return CueState(
             cue_id=self.cue_id,
-            phase=phase,
+            phase=self._phase(),
             frames=Frames(round(self._heard)),
             silence_frames=Frames(self._silent),
             error_us=self._servo.error_us,
@@ -121,17 +135,35 @@ class Voice:
             jumps=self._servo.jumps,
         )
 
+    def _phase(self) -> CuePhase:
+        if self._stopping:
+            return CuePhase.FADING
+        if self._position is not None and self._muted:
+            return CuePhase.BENEATH
+        return CuePhase.SOUNDING if self._started else CuePhase.ARMED
+
     def mix(self, out: Samples, dac: float, *, dac_ppm: float = 0.0, settled: bool) -> list[VoiceEvent]:
         """Add the sound of the block that reaches the converter from ``dac`` on; say what happened in it."""
         self._events = []
-        cut = self._frames_until(self._stop_at, dac, len(out))
-        if cut > 0:
-            self._advance(out[:cut], dac, dac_ppm, settled=settled)
-        if not self.done and cut < len(out):
-            self._begin_stop(dac + cut / FRAMES_PER_US)
-            if not self.done:
-                self._advance(out[cut:], dac + cut / FRAMES_PER_US, dac_ppm, settled=settled)
+        done = 0
+        for place, act in self._due(dac, len(out)):
+            if place > done:
+                self._advance(out[done:place], dac + done / FRAMES_PER_US, dac_ppm, settled=settled)
+                done = place
+            if self.done:
+                return self._events
+            act(dac + place / FRAMES_PER_US)
+        if not self.done and done < len(out):
+            self._advance(out[done:], dac + done / FRAMES_PER_US, dac_ppm, settled=settled)
         return self._events
+
+    def _due(self, dac: float, frames: int) -> list[tuple[int, Callable[[float], None]]]:
+        """What is to be done in a block, and at which of its samples."""
+        if self._stop_at == self._level_at == _NEVER:
+            return []
+        asked = ((self._level_at, self._move_fader), (self._stop_at, self._begin_stop))
+        due = [(self._frames_until(at, dac, frames), act) for at, act in asked]
+        return sorted([one for one in due if one[0] < frames], key=lambda one: one[0])
 
     def lose(self, frames: int, dac: float) -> list[VoiceEvent]:
         """Let the time of a block pass without an output: the cue goes on along its line, unheard."""
@@ -142,6 +174,8 @@ class Voice:
         if self._stop_at < dac + frames / FRAMES_PER_US:
             self._finish(max(dac, self._stop_at), Outcome.STOPPED)
             return self._events
+        if self._level_at < dac + frames / FRAMES_PER_US:
+            self._move_fader(max(dac, self._level_at))
         timeline, after = self._source.timeline, dac + frames / FRAMES_PER_US
         due, end = timeline.index_at(after), timeline.end
         if due is not None:
@@ -170,6 +204,13 @@ class Voice:
         self._stopping = True
         self._silent_at = at + self._stop_fade / FRAMES_PER_US
         self._fade.go(0.0, self._stop_fade)
+
+    def _move_fader(self, at: float) -> None:
+        self._level_at = _NEVER
+        self._muted = self._level_next == MUTED_DB
+        self._level.go(amplitude(self._level_next), LEVEL_FRAMES)
+        if not self._muted and self._position is not None:
+            self._tell_start(at)
 
     def _advance(self, out: Samples, dac: float, dac_ppm: float, *, settled: bool) -> None:
         if self._position is None:
@@ -224,7 +265,7 @@ class Voice:
         since = max(since if self._accounted is None else self._accounted, origin)
         until = until if end is None else min(until, end)
         if until > since:
-            self._silent += round(until) - round(since)
+            self._silent += 0 if self._muted else round(until) - round(since)
             self._accounted = until
 
     def _snapped(self, position: float) -> float:
@@ -233,10 +274,14 @@ class Voice:
 
     def _start(self, place: int, dac: float) -> int:
         self._fade.go(1.0, self._fade_in)
+        if not self._muted:
+            self._tell_start(dac + place / FRAMES_PER_US)
+        return place
+
+    def _tell_start(self, at: float) -> None:
         if not self._started:
             self._started = True
-            self._events.append(Started(self.cue_id, MonoUs(round(dac + place / FRAMES_PER_US))))
-        return place
+            self._events.append(Started(self.cue_id, MonoUs(round(at))))
 
     def _end_if_over(self, position: float | None, dac: float) -> None:
         end = self._source.timeline.end
@@ -253,12 +298,14 @@ class Voice:
             frames = min(frames, max(0, math.ceil((end - begin) / rate - 1e-6)))
         block = self._read(begin, rate, frames, end)
         missing = self._guard.apply(block)
-        self._silent += missing
-        self._heard += (frames - missing) * rate
+        if not self._muted:
+            self._silent += missing
+            self._heard += (frames - missing) * rate
         if end is not None:
             self._soften_end(block, begin, end)
         self._fade.apply(block)
         self._gain.apply(block)
+        self._level.apply(block)
         out[:frames] += block
         self._position = self._accounted = begin + frames * rate
         self._source.ring.want(max(0, math.floor(self._position)))
@@ -296,13 +343,15 @@ class Voice:
             return
         fade = min(len(out), EDGE_FRAMES * (4 if distance_us > REANCHOR_US else 1))
         tail = np.nan_to_num(self._read(self._position, self._servo.rate, fade, self._source.timeline.end), copy=False)
-        tail *= np.linspace(1.0, 0.0, fade, dtype=np.float32) * np.float32(self._gain.level * self._fade.level)
+        tail *= np.linspace(1.0, 0.0, fade, dtype=np.float32) * np.float32(
+            self._gain.level * self._fade.level * self._level.level
+        )
         out[:fade] += tail
         self._fade = Ramp(0.0)
         self._fade.go(1.0, fade)
         self._guard = GapGuard()
         lost = target - self._position
-        if lost > 0:
+        if lost > 0 and not self._muted:
             self._silent += round(lost)
         self._position = self._snapped(target)
 

@@ -9,6 +9,8 @@ import pytest
 
 from audio.codec import OggOpusWriter, OpusEncoder
 from audio.playout import (
+    MUTED_DB,
+    ON_AIR_DB,
     ClipSegment,
     Cue,
     CueError,
@@ -325,3 +327,102 @@ async def test_without_a_clock_a_stream_does_not_sound(stage: Stage, packet: byt
     stage.player.stop("live")
     await stage.advance(100)
     assert stage.told.finished_at["live"][1:] == (0, 0, Outcome.STOPPED)
+
+
+async def test_muted_it_runs_on_and_is_back_at_the_place_the_clock_says(stage: Stage, clip: ClipSegment) -> None:
+    cue = cue_at(stage, clip, 100)
+    stage.player.arm(cue)
+    stage.player.set_level("a", MUTED_DB, MonoUs(cue.start_at + 400_000))
+    await stage.advance(700)
+    state = stage.cue_state("a")
+    assert state is not None
+    assert (state.phase, state.silence_frames) == (CuePhase.BENEATH, 0)
+    assert state.frames == pytest.approx(0.4 * SECOND, abs=2)
+    stage.player.set_level("a", ON_AIR_DB, MonoUs(cue.start_at + 1_400_000))
+    await stage.advance(2000)
+    at, frames, silent, outcome = stage.told.finished_at["a"]
+    assert abs(at - (cue.start_at + 2_500_000)) <= 21
+    assert frames == pytest.approx(1.5 * SECOND, abs=2)
+    assert (silent, outcome) == (0, Outcome.COMPLETE)
+    assert stage.told.order == ["started a", "finished a"]
+
+
+async def test_armed_muted_it_starts_when_its_fader_opens(stage: Stage, clip: ClipSegment) -> None:
+    cue = cue_at(stage, clip, 100)
+    stage.player.arm(Cue("a", cue.start_at, cue.segments, level_db=MUTED_DB))
+    await stage.advance(600)
+    assert stage.told.order == []
+    state = stage.cue_state("a")
+    assert state is not None
+    assert (state.phase, state.frames) == (CuePhase.BENEATH, 0)
+    opens = cue.start_at + 1_000_000
+    stage.player.set_level("a", ON_AIR_DB, MonoUs(opens))
+    await stage.advance(2400)
+    assert abs(stage.told.started_at["a"] - opens) <= 21
+    _, frames, silent, outcome = stage.told.finished_at["a"]
+    assert frames == pytest.approx(1.5 * SECOND, abs=2)
+    assert (silent, outcome) == (0, Outcome.COMPLETE)
+
+
+async def test_muted_to_its_end_it_was_silent_and_never_started(stage: Stage, clip: ClipSegment) -> None:
+    cue = cue_at(stage, clip, 100)
+    stage.player.arm(Cue("a", cue.start_at, cue.segments, level_db=MUTED_DB))
+    await stage.advance(3000)
+    assert stage.told.order == ["finished a"]
+    at, frames, silent, outcome = stage.told.finished_at["a"]
+    assert abs(at - (cue.start_at + 2_500_000)) <= 21
+    assert (frames, silent, outcome) == (0, 0, Outcome.SILENT)
+
+
+async def test_ducked_it_is_heard(stage: Stage, clip: ClipSegment) -> None:
+    cue = cue_at(stage, clip, 100)
+    stage.player.arm(cue)
+    stage.player.set_level("a", -20.0, MonoUs(cue.start_at + 400_000))
+    await stage.advance(3000)
+    assert stage.told.finished_at["a"][1:] == (2.5 * SECOND, 0, Outcome.COMPLETE)
+
+
+async def test_the_last_that_is_said_of_a_fader_counts(stage: Stage, clip: ClipSegment) -> None:
+    cue = cue_at(stage, clip, 100)
+    stage.player.arm(cue)
+    stage.player.set_level("a", MUTED_DB, MonoUs(cue.start_at + 400_000))
+    stage.player.set_level("a", ON_AIR_DB)
+    await stage.advance(3000)
+    assert stage.told.finished_at["a"][1:] == (2.5 * SECOND, 0, Outcome.COMPLETE)
+    stage.player.set_level("a", MUTED_DB)
+    stage.player.set_level("never heard of", MUTED_DB)
+    with pytest.raises(CueError) as refused:
+        stage.player.set_level("a", 3.0)
+    assert refused.value.code == "bad_level"
+
+
+async def test_stop_silences_what_runs_on_beneath(stage: Stage, clip: ClipSegment) -> None:
+    cue = cue_at(stage, clip, 100)
+    stage.player.arm(Cue("a", cue.start_at, cue.segments, level_db=MUTED_DB))
+    await stage.advance(600)
+    now = stage.now
+    stage.player.stop("a")
+    stage.player.set_level("a", ON_AIR_DB, MonoUs(now + 200_000))
+    await stage.advance(400)
+    at, frames, silent, outcome = stage.told.finished_at["a"]
+    assert (frames, silent, outcome) == (0, 0, Outcome.STOPPED)
+    assert now <= at <= now + 2 * BLOCK_US
+    assert stage.told.started_at == {}
+
+
+async def test_a_muted_stream_loses_what_is_lost_and_counts_what_is_heard(stage: Stage, packet: bytes) -> None:
+    radio = Radio(stage, packet, 200)
+    stage.player.arm(LiveCue("live", radio.feed))
+    stage.player.set_level("live", MUTED_DB, MonoUs(radio.begin + 400_000))
+    stage.player.set_level("live", MUTED_DB, MonoUs(radio.begin + 400_000))
+    for number in range(10):
+        if number not in (1, 3, 8):  # the second is lost on air, the fourth unheard, the ninth on air again
+            radio.push(number, end=number == 9)
+    await stage.advance(1000)
+    stage.player.set_level("live", ON_AIR_DB, MonoUs(radio.begin + 1_200_000))
+    await stage.advance(2000)
+    at, frames, silent, outcome = stage.told.finished_at["live"]
+    assert abs(at - (radio.begin + 2_000_000)) <= 21
+    assert frames == pytest.approx(4 * 9600, abs=2)
+    assert silent == pytest.approx(2 * 9600, abs=2)
+    assert outcome is Outcome.COMPLETE
