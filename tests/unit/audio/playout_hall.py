@@ -84,18 +84,26 @@ class VirtualDac:
         offset: int = 0,
         gain_db: float = 0.0,
         fade_in_ms: int = 5,
+        level_db: float = 0.0,
         holes: tuple[tuple[int, int], ...] = (),
     ) -> ClipTimeline:
         timeline = ClipTimeline(MonoUs(round(start_at)), offset, frames)
         ring = SampleRing(offset)
         self.fillers.append(Filler(ring, programme, frames, holes))
-        self.add(cue_id, timeline, ring, gain_db=gain_db, fade_in_ms=fade_in_ms)
+        self.add(cue_id, timeline, ring, gain_db=gain_db, fade_in_ms=fade_in_ms, level_db=level_db)
         return timeline
 
     def add(
-        self, cue_id: str, timeline: Timeline, ring: SampleRing, *, gain_db: float = 0.0, fade_in_ms: int = 5
+        self,
+        cue_id: str,
+        timeline: Timeline,
+        ring: SampleRing,
+        *,
+        gain_db: float = 0.0,
+        fade_in_ms: int = 5,
+        level_db: float = 0.0,
     ) -> None:
-        self.engine.add(cue_id, Source(timeline, ring), gain_db=gain_db, fade_in_ms=fade_in_ms)
+        self.engine.add(cue_id, Source(timeline, ring), gain_db=gain_db, fade_in_ms=fade_in_ms, level_db=level_db)
 
     def run(self, seconds: float, *, keep: bool = True) -> None:
         blocks = round(seconds * 48_000 / self.block)
