@@ -2,10 +2,10 @@
 
 Rules kept here:
 
-1. A cue is a line on the clock. What is due by the clock (a planned start, a join) is armed at its own instant even
-   when that has passed: the player leaves out what is late, so neighbours stay together.
-2. What starts because something else ended (an order, a restart from the first sample) is armed a moment ahead of
-   now instead, so that its first word is whole.
+1. A cue is a line on the clock. What is due by the clock (a planned start, a join) is armed on its own line even
+   when that began long ago: the player leaves out what is late, so neighbours stay together.
+2. What starts because something else ended (an order, a restart, a resumption) is armed a moment ahead of now
+   instead, so that no word of it is lost.
 3. A relay without its stream plays its fallback in a circle, at most :data:`CIRCLE_SEGMENTS` at a time.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from audio.playout import ClipSegment, Cue, Segment, SilenceSegment
 from schedules.arbiter import Sounding
-from schedules.instants import MonoUs, frames_of
+from schedules.instants import Frames, MonoUs, frames_of
 from schedules.model import Clip, ClusterSettings, Piece, Recorded
 
 #: A player wants to be told this early, in microseconds, to open its file and its device.
@@ -32,12 +32,21 @@ CIRCLE_SEGMENTS = 1_000
 #: The player takes gains in this range only; a plan that says more is played at the bound.
 MIN_GAIN_DB, MAX_GAIN_DB = -60.0, 12.0
 
-Key = tuple[str, int | None, datetime]
+Key = tuple[str, int | None, datetime | None]
 
 
 def key_of(sounding: Sounding) -> Key:
-    """What makes two decisions the same sound: one occurrence, one stream or none, one beginning."""
-    return sounding.occurrence_id, sounding.stream_id, sounding.since
+    """What makes two decisions the same sound: one occurrence, and one stream or one line on the clock.
+
+    It stays the same while the sound runs on beneath something else.
+    """
+    line = sounding.line.at if sounding.stream_id is None else None
+    return sounding.occurrence_id, sounding.stream_id, line
+
+
+def joins(sounding: Sounding) -> bool:
+    """Its line, or its stream, has begun before it is to be heard."""
+    return sounding.line.at != sounding.since
 
 
 def clips_of(sounding: Sounding) -> tuple[str, ...]:
@@ -54,23 +63,32 @@ def gain_of(settings: ClusterSettings, sounding: Sounding) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """``since`` on the monotonic clock, and now."""
+    """``since`` and the beginning of the line on the monotonic clock, and now."""
 
     since: MonoUs
+    line: MonoUs
     now: MonoUs
 
-    def start_of(self, sounding: Sounding) -> MonoUs:
-        """When the cue's first sample belongs (rules 1 and 2)."""
-        if self.since >= self.now + PREPARE_US:
-            return self.since
+    def start_of(self, sounding: Sounding) -> tuple[MonoUs, Frames]:
+        """A sample and the instant it belongs to (rules 1 and 2)."""
+        if joins(sounding):
+            return self.line, sounding.line.sample
         item = sounding.item
         planned = item is not None and sounding.since == item.start
-        by_the_clock = planned or sounding.offset > 0 or self.now - self.since > JOIN_AFTER_US
-        return self.since if by_the_clock else MonoUs(self.now + PREPARE_US)
+        by_the_clock = planned or self.now - self.since > JOIN_AFTER_US
+        if by_the_clock or self.since >= self.now + PREPARE_US:
+            return self.since, sounding.offset
+        return MonoUs(self.now + PREPARE_US), sounding.offset
 
 
 def stored_cue(
-    cue_id: str, sounding: Sounding, placement: Placement, *, gain_db: float, path: Callable[[str], Path]
+    cue_id: str,
+    sounding: Sounding,
+    placement: Placement,
+    *,
+    gain_db: float,
+    level_db: float,
+    path: Callable[[str], Path],
 ) -> Cue | None:
     """The cue for stored sound; None when nothing of it is left."""
     assert sounding.item is not None  # noqa: S101 - only streams have none
@@ -81,8 +99,8 @@ def stored_cue(
         segments = _circle(content.fallback, sounding, path)
     if sounding.offset >= sum(segment.frames for segment in segments):
         return None
-    start = placement.start_of(sounding)
-    return Cue(cue_id, start, segments, offset=sounding.offset, gain_db=gain_db)
+    start, offset = placement.start_of(sounding)
+    return Cue(cue_id, start, segments, offset=offset, gain_db=gain_db, level_db=level_db)
 
 
 def _segment(piece: Piece, path: Callable[[str], Path]) -> Segment:

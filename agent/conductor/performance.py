@@ -6,6 +6,8 @@ Rules kept here:
    are hashed again within :data:`PROVE_US` before; what is altered does not sound.
 2. The fifth distinct start within a minute is refused (:mod:`agent.conductor.guard`).
 3. What ends by the plan's clock is left to finish its last samples; everything else that must end is faded.
+4. What runs on beneath a higher class keeps its cue: only its fader moves (:mod:`agent.conductor.faders`), so that it
+   is back to the sample without being armed anew.
 
 Not here: what sounds (:mod:`schedules.arbiter`), when to ask (:mod:`agent.conductor.conductor`).
 """
@@ -13,7 +15,7 @@ Not here: what sounds (:mod:`schedules.arbiter`), when to ask (:mod:`agent.condu
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -21,7 +23,8 @@ from typing import Protocol
 from agent.cache.keeper import Ledger
 from agent.clocks import Clock
 from agent.conductor.amplifier import AmplifierPort, open_amplifier
-from agent.conductor.cues import Placement, clips_of, gain_of, key_of, stored_cue
+from agent.conductor.cues import Placement, clips_of, gain_of, joins, key_of, stored_cue
+from agent.conductor.faders import faders, level_of
 from agent.conductor.guard import StartGuard
 from agent.conductor.orders import Orders
 from agent.conductor.plays import PlayBook
@@ -30,7 +33,7 @@ from agent.conductor.streams import LiveStreams
 from agent.conductor.wall import SteadyWall
 from agent.watch import Watch
 from audio.errors import AudioError
-from audio.playout import Cue, LiveCue, Outcome, Player
+from audio.playout import MUTED_DB, ON_AIR_DB, Cue, LiveCue, Outcome, Player
 from protocol.errors import ClockError
 from schedules.arbiter import Decision, PlayNow, Sounding
 from schedules.instants import MonoUs
@@ -99,16 +102,37 @@ class Performance:
     def carry_out(self, decision: Decision, now_us: MonoUs) -> Sounding | None:
         """Act on a decision. Answers what was armed just now for later, so that it can be written down."""
         sounding, upcoming = decision.sounding, decision.upcoming
-        wanted = {key_of(one) for one in (sounding, upcoming) if one is not None}
+        wanted = {key_of(one): one for one in (upcoming, *decision.beneath, sounding) if one is not None}
         for act in self.stage.acts:
-            if act.key not in wanted and not act.stopping and not self._ends_by_itself(act, now_us):
+            now = wanted.get(act.key)
+            if now is not None:
+                act.sounding = replace(act.sounding, ends=now.ends, fade=now.fade)
+            elif not act.stopping and not self._ends_by_itself(act, now_us):
                 self.stage.stop(act)
         if sounding is not None and self.stage.of(key_of(sounding)) is None:
-            self._start(sounding, now_us)
+            self._start(sounding, now_us, ON_AIR_DB)
+        for one in decision.beneath:
+            if self.stage.of(key_of(one)) is None:
+                self._start(one, now_us, level_of(self._settings(), one))
         armed = upcoming if upcoming is not None and self._prepare(upcoming, now_us) else None
         if sounding is not None:
-            self._announce_end(sounding, upcoming, now_us)
+            self._announce_end(decision, now_us)
+        self._move_faders(decision, now_us)
         return armed
+
+    def _move_faders(self, decision: Decision, now_us: MonoUs) -> None:
+        on_air = None if decision.sounding is None else self.stage.of(key_of(decision.sounding))
+        begins = None if on_air is None else on_air.begins
+        next_at = None if decision.upcoming is None else self._mono(decision.upcoming.since)
+        wanted = faders(
+            decision,
+            self._settings(),
+            begins=begins if begins is not None and begins > now_us else None,
+            next_at=next_at if next_at is not None and next_at - now_us <= END_NOTICE_US else None,
+        )
+        for act in self.stage.acts:
+            if act.key in wanted and not act.stopping:
+                self.stage.fade(act, wanted[act.key])
 
     def _ends_by_itself(self, act: Act, now_us: MonoUs) -> bool:
         """Its end has come by the plan's clock; the player finishes the last samples without being cut."""
@@ -125,9 +149,9 @@ class Performance:
         proven = self._p.media.check(clips_of(upcoming))
         if ahead > ARM_US or not proven or self.stage.of(key_of(upcoming)) is not None:
             return False
-        if upcoming.stream_id is not None and not self._begins_then(upcoming):
-            return False  # its sound is there already: it joins when its time has come, not before
-        return self._start(upcoming, now_us)
+        # What is there already when its time comes is armed unheard, and its fader opens at that sample.
+        early = joins(upcoming) if upcoming.stream_id is None else not self._begins_then(upcoming)
+        return self._start(upcoming, now_us, MUTED_DB if early else ON_AIR_DB)
 
     def _begins_then(self, upcoming: Sounding) -> bool:
         """The stream has no sound that belongs before its window."""
@@ -140,31 +164,32 @@ class Performance:
             return False
         return first >= self._mono(upcoming.since) - _WINDOW_SLACK_US
 
-    def _start(self, sounding: Sounding, now_us: MonoUs) -> bool:
+    def _start(self, sounding: Sounding, now_us: MonoUs, level_db: float) -> bool:
         key = key_of(sounding)
         if not self.stage.may_try(key) or not self._p.media.check(clips_of(sounding)):
             return False
         if not self._guard.allow(self._identity(sounding), now_us):
             self._hold(sounding)
             return False
-        placement = Placement(self._mono(sounding.since), now_us)
+        placement = Placement(self._mono(sounding.since), self._mono(sounding.line.at), now_us)
         try:
-            cue = self._cue(sounding, placement)
+            cue = self._cue(sounding, placement, level_db)
         except AudioError as error:
             self.stage.give_up(key)
             self._on_trouble(error.code, str(error))
             return False
         return cue is not None and self.stage.arm(key, sounding, cue, placement.since)
 
-    def _cue(self, sounding: Sounding, placement: Placement) -> Cue | LiveCue | None:
+    def _cue(self, sounding: Sounding, placement: Placement, level_db: float) -> Cue | LiveCue | None:
         cue_id, gain = self.stage.next_id(), gain_of(self._settings(), sounding)
         if sounding.stream_id is None:
-            return stored_cue(cue_id, sounding, placement, gain_db=gain, path=self._p.media.path)
+            path = self._p.media.path
+            return stored_cue(cue_id, sounding, placement, gain_db=gain, level_db=level_db, path=path)
         stream = self._p.streams.get(sounding.stream_id)
         if stream is None:
             return None
         self.book.name(sounding.occurrence_id, stream.title)
-        return LiveCue(cue_id, stream.feed, gain_db=gain)
+        return LiveCue(cue_id, stream.feed, gain_db=gain, level_db=level_db)
 
     def _identity(self, sounding: Sounding) -> str:
         """What counts as one start: an order that is given again is not another."""
@@ -179,14 +204,16 @@ class Performance:
         self._p.watch.report("start_flood", "five distinct starts within a minute: holding what is new")
         self._p.watch.raise_fault("start_flood", "five distinct starts within a minute: holding what is new")
 
-    def _announce_end(self, sounding: Sounding, upcoming: Sounding | None, now_us: MonoUs) -> None:
+    def _announce_end(self, decision: Decision, now_us: MonoUs) -> None:
         """Tell the player the exact instant of an end that is near: a cut, or what comes next taking over."""
-        act = self.stage.of(key_of(sounding))
-        if act is None:
+        sounding, upcoming = decision.sounding, decision.upcoming
+        act = None if sounding is None else self.stage.of(key_of(sounding))
+        if act is None or sounding is None:
             return
         ends = sounding.ends if sounding.fade else None
         fade_ms = CUT_FADE_MS
-        interrupted = upcoming is not None and (sounding.ends is None or upcoming.since < sounding.ends)
+        runs_on = any(key_of(one) == act.key for one in decision.upcoming_beneath)
+        interrupted = upcoming is not None and (sounding.ends is None or upcoming.since < sounding.ends) and not runs_on
         if upcoming is not None and interrupted and (ends is None or upcoming.since < ends):
             ends, fade_ms = upcoming.since, 0
         if ends is None:
@@ -209,6 +236,8 @@ class Performance:
         circles = item is not None and isinstance(item.content, Relay) and act.sounding.stream_id is None
         if ending.outcome is Outcome.COMPLETE and circles:
             self.stage.try_again(act.key)
+        elif ending.outcome is Outcome.STOPPED:
+            self.stage.try_again(act.key)  # we ended it: it may come again
         elif ending.outcome is Outcome.COMPLETE:
             self.stage.give_up(act.key)  # it is whole; a clock that is a little behind does not start it again
         self.book.finished(act.key[0], self._p.wall.now(ending.at), ending)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import structlog
 
 from agent.conductor.cues import Key
+from agent.conductor.faders import Fader
 from audio.errors import AudioError
 from audio.playout import Cue, LiveCue, Outcome, Player
 from schedules.arbiter import Sounding
@@ -28,18 +29,24 @@ log = structlog.get_logger("agent.stage")
 ATTEMPTS = 3
 _REMEMBERED = 256
 
-#: Fade of a sound that gives way, in milliseconds; a STOP takes the player's own, which is shorter.
-YIELD_FADE_MS = 60
+#: Fade of a sound that gives way, in milliseconds: as long as a fader takes. A STOP takes the player's own, which is
+#: shorter.
+YIELD_FADE_MS = 100
 
 
 @dataclass(slots=True)
 class Act:
-    """One cue. ``planned``: the monotonic instant its first sample belongs to, for the start error."""
+    """One cue. ``planned``: the monotonic instant its first sample belongs to, for the start error.
+
+    ``begins``: when its first sample is due, if that is known. ``fader``: what the player was told last.
+    """
 
     key: Key
     cue_id: str
     sounding: Sounding
     planned: MonoUs
+    begins: MonoUs | None
+    fader: Fader
     started_at: MonoUs | None = None
     stopping: bool = False
 
@@ -102,7 +109,8 @@ class Stage:
         self._attempts[key] = self._attempts.get(key, 0) + 1
         while len(self._attempts) > _REMEMBERED:
             self._attempts.popitem(last=False)
-        act = Act(key, cue.cue_id, sounding, planned)
+        begins = cue.start_at if isinstance(cue, Cue) else None
+        act = Act(key, cue.cue_id, sounding, planned, begins, Fader(cue.level_db))
         self._acts[cue.cue_id] = act
         try:
             self._player.arm(cue)
@@ -134,6 +142,14 @@ class Stage:
     def set_gain(self, act: Act, gain_db: float) -> None:
         """Turn it up or down."""
         self._player.set_gain(act.cue_id, gain_db)
+
+    def fade(self, act: Act, fader: Fader) -> None:
+        """Move its fader, unless the player was told so already."""
+        told = act.fader
+        moved = fader.at is not None and told.at is not None and fader.at != told.at
+        if fader.level_db != told.level_db or moved:
+            act.fader = fader
+            self._player.set_level(act.cue_id, fader.level_db, fader.at)
 
     # -- PlayerListener -----------------------------------------------------------------------------------
 

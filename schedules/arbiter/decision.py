@@ -116,6 +116,7 @@ class Decision:
     that was given. ``upcoming`` is what starts next if no input changes; it may begin while ``sounding`` still sounds.
     ``beneath`` is what ``sounding`` silences or speaks over and whose time runs on (a relay or a live voice with its
     stream, stored sound that joins by the clock): kept ready, it is back in step at once. Highest class first.
+    ``upcoming_beneath`` is the same for the instant at which ``upcoming`` begins.
     """
 
     sounding: Sounding | None
@@ -124,6 +125,7 @@ class Decision:
     until: datetime | None
     events: tuple[Event, ...] = ()
     beneath: tuple[Sounding, ...] = ()
+    upcoming_beneath: tuple[Sounding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ def advance(
 def _advance(state: State, situation: Situation, now: datetime) -> tuple[State, Decision]:
     if now < situation.ready_from:
         first = _begun(state, situation, situation.ready_from)
-        return state, Decision(None, first.sounding or _upcoming(first, None), amplifier=False, until=first.now)
+        return state, Decision(None, first.sounding or _upcoming(first, None)[0], amplifier=False, until=first.now)
     run = _begun(state, situation, now)
     run.to(max(now, run.now))
     return run.freeze(), _decision(run, situation)
@@ -62,7 +62,7 @@ def _begun(state: State, situation: Situation, now: datetime) -> Run:
 
 def _decision(run: Run, situation: Situation) -> Decision:
     now, current = run.now, run.sounding
-    upcoming = _upcoming(run, current)
+    upcoming, under = _upcoming(run, current)
     lead, tail = situation.settings.amplifier.lead, situation.settings.amplifier.tail
     warm_from = None if upcoming is None else upcoming.since - lead
     warm_until = None if run.silent_since is None else run.silent_since + tail
@@ -73,23 +73,23 @@ def _decision(run: Run, situation: Situation) -> Decision:
     )
     instants = (run.next_change(), warm_from, warm_until)
     until = min((instant for instant in instants if instant is not None and instant > now), default=None)
-    return Decision(current, upcoming, amplifier, until, run.events, run.beneath)
+    return Decision(current, upcoming, amplifier, until, run.events, run.beneath, under)
 
 
-def _upcoming(run: Run, current: Sounding | None) -> Sounding | None:
-    """What starts next if no input changes."""
+def _upcoming(run: Run, current: Sounding | None) -> tuple[Sounding | None, tuple[Sounding, ...]]:
+    """What starts next if no input changes, and what runs on beneath it then."""
     future = run.fork()
     for _ in range(LOOK_AHEAD_STEPS):
         change = future.next_change()
         if change is None:
-            return None
+            return None, ()
         future.step(change)
         found = future.sounding
         if found is not None and (current is None or _key(found) != _key(current)):
-            return found
+            return found, future.beneath
         if found is None:
             current = None
-    return None
+    return None, ()
 
 
 def _key(sounding: Sounding) -> tuple[str, datetime, int | None]:
