@@ -1,0 +1,378 @@
+"""What becomes of a warning that came: judged, linked to what it replaces, shown, proposed, or sent.
+
+Rules kept here:
+
+1. Warnings are judged one after the other, oldest first, from the bytes that were kept: a restart in the middle judges
+   again and sends nothing twice (the alert desk's own alerts name the warning they came from).
+2. A message acts only on messages of its own source and its own status, and never on one whose signature is better
+   than its own: what anybody may write cannot take back what a service signed.
+3. A message that was replaced or cancelled before it came is only shown.
+4. What goes wrong while sending makes a proposal of it: people see it, and nothing is lost.
+5. A source that sent its hour's worth by itself is demoted before the next.
+
+Not here: the rules of what may sound (:mod:`controller.services.warnings.policy`), people's decisions
+(:mod:`controller.services.warnings.desk`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, Final
+
+import structlog
+
+from controller.services.alerts import Alert
+from controller.services.context import SYSTEM, Clock
+from controller.services.directory import Directory
+from controller.services.errors import NotFoundError, ServiceError
+from controller.services.warnings.book import WarningBook
+from controller.services.warnings.drafts import Proposal, event_names, propose, title_of
+from controller.services.warnings.model import ENDS, SourceEntry, State, WarningEntry
+from controller.services.warnings.notice import Notice, notice_of
+from controller.services.warnings.outcome import alert_of, draft_of, from_warning
+from controller.services.warnings.placing import reach_of
+from controller.services.warnings.policy import Action, Case, Issued, Judgement, judge, judge_cancel
+from controller.services.warnings.ports import Alerts
+from controller.services.warnings.reader import WarningReader
+from controller.services.warnings.sources import WarningSources
+from controller.store.errors import StoreError
+
+#: The window in which automatic alerts of one source are counted.
+HOUR: Final = timedelta(hours=1)
+#: Without a poke, the book is looked at this often.
+_LOOK_S: Final = 5.0
+_SWEEP_S: Final = 20.0
+_PRUNE: Final = timedelta(hours=1)
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Linked:
+    """Rows of the same source that a message speaks of, and that it may act on."""
+
+    open: tuple[WarningEntry, ...] = ()
+    issued: tuple[WarningEntry, ...] = ()  # an alert of ours was made from them
+    reasons: tuple[str, ...] = ()
+
+
+class WarningHandler:
+    """Judges what came. One task (:meth:`run`)."""
+
+    def __init__(
+        self,
+        *,
+        book: WarningBook,
+        sources: WarningSources,
+        reader: WarningReader,
+        alerts: Alerts,
+        directory: Directory,
+        clock: Clock,
+    ) -> None:
+        self._book = book
+        self._sources = sources
+        self._reader = reader
+        self._alerts = alerts
+        self._directory = directory
+        self._clock = clock
+        self._poked = asyncio.Event()
+        self._next_sweep = self._next_prune = clock.now()
+
+    def poke(self) -> None:
+        """Something came."""
+        self._poked.set()
+
+    def alert_changed(self, alert: Alert) -> None:
+        """A listener of the alert desk: an alert that came of a warning was given, or ended."""
+        if from_warning(alert) is not None:
+            self._next_sweep = self._clock.now()
+            self._poked.set()
+
+    async def run(self) -> None:
+        """Judge what comes, for ever."""
+        while True:
+            self._poked.clear()
+            try:
+                await self.step()
+            except StoreError as error:  # what waits is in the book and waits on
+                _log.warning("warnings_wait", code=error.code)
+            try:
+                async with asyncio.timeout(_LOOK_S):
+                    await self._poked.wait()
+            except TimeoutError:
+                continue
+
+    async def step(self) -> None:
+        """Judge everything that waits; now and then tidy up."""
+        while waiting := await self._book.waiting():
+            for entry in waiting:
+                await self._judge_safely(entry)
+        now = self._clock.now()
+        if now >= self._next_sweep:
+            self._next_sweep = now + timedelta(seconds=_SWEEP_S)
+            await self._follow()
+            await self._book.expire(now)
+        if now >= self._next_prune:
+            self._next_prune = now + _PRUNE
+            await self._book.prune([entry.id for entry in self._sources.all()], now)
+
+    async def _judge_safely(self, entry: WarningEntry) -> None:
+        """Judge one; what cannot be judged is shown with the reason, so that the next gets its turn."""
+        try:
+            await self._judge(entry)
+        except StoreError:
+            raise  # the database's fault, not the warning's: it waits
+        except ServiceError as error:
+            _log.warning("a warning could not be judged", warning=entry.id, code=error.code, detail=error.detail)
+            await self._show(entry, (error.code,))
+        except Exception as error:  # noqa: BLE001 - whatever it is: this warning is shown, the others go on
+            _log.error("a warning could not be judged", warning=entry.id, exc_info=error)
+            await self._show(entry, ("fault",))
+
+    async def _judge(self, entry: WarningEntry) -> None:
+        source = self._sources.find(entry.source_id)
+        if source is None:
+            await self._show(entry, ("source_removed",))
+            return
+        notice = await self.notice_of(entry, source)
+        if notice.msg_type == "Cancel":
+            await self._cancelled(entry, notice, source)
+        else:
+            await self._told(entry, notice, source)
+
+    async def notice_of(self, entry: WarningEntry, source: SourceEntry) -> Notice:
+        """A warning read anew from its bytes, with the certificates of today.
+
+        Raises:
+            NotFoundError: the bytes are gone, or hold less than they did.
+            BusyError: it could not be read in time.
+        """
+        data = await self._book.document(entry.document)
+        readings = await self._reader.read(data, source.certificates, now=self._clock.now())
+        reading = readings[entry.part] if entry.part < len(readings) else None
+        if reading is None or reading.alert is None:
+            raise NotFoundError("the warning cannot be read any more", code="document_not_found")
+        return notice_of(
+            reading.alert, signature=str(reading.signature), quarantine=reading.quarantine, flags=reading.flags
+        )
+
+    # --- Alert and Update ---
+
+    async def _told(self, entry: WarningEntry, notice: Notice, source: SourceEntry) -> None:
+        now = self._clock.now()
+        linked = await self._linked(notice, source) if notice.msg_type == "Update" else _Linked()
+        await self._supersede(entry, linked.open)
+        reach = await reach_of(notice, source, self._directory, self._reader)
+        template = source.template_for(event_names(notice))
+        case = Case(
+            reached=len(reach.languages),
+            template=template is not None,
+            demoted=source.demoted or await self._flooded(source),
+            superseded=await self._superseded(notice, source),
+            acted=any(twin.state in {State.PROPOSED, State.ACCEPTED, State.ISSUED}
+                      for twin in await self._book.twins(notice, source.id)),
+        )  # fmt: skip
+        judgement = judge(notice, source.policy, case, now=now)
+        judgement = replace(judgement, reasons=(*judgement.reasons, *linked.reasons))
+        proposal = propose(
+            notice,
+            reach,
+            template=template,
+            two_hourly=source.policy.repeat_two_hourly,
+            replaces=next((one.alert_id for one in linked.issued), None),
+        )
+        await self._settle(entry, source, judgement, proposal)
+
+    async def _settle(self, entry: WarningEntry, source: SourceEntry, judgement: Judgement, proposal: Proposal) -> None:
+        if judgement.action is Action.ISSUE and judgement.rule is not None:
+            issued = await self._issue(entry, source, judgement, proposal)
+            if issued is None:
+                return
+            judgement = Judgement(Action.PROPOSE, issued)
+        if judgement.action is Action.PROPOSE:
+            await self._propose(entry, judgement.reasons, proposal)
+        else:
+            await self._show(entry, judgement.reasons, proposal)
+
+    async def _issue(
+        self, entry: WarningEntry, source: SourceEntry, judgement: Judgement, proposal: Proposal
+    ) -> tuple[str, ...] | None:
+        """Send by a rule; None = done, else why it did not work."""
+        rule = judgement.rule
+        if rule is None:
+            return ("no_rule",)
+        now = self._clock.now()
+        name = f"{source.name} / {rule.name}"
+        alert = alert_of(entry.id, self._alerts.alerts(SYSTEM))
+        if alert is None:
+            try:
+                alert = await self._alerts.issue_automatic(
+                    draft_of(proposal, entry, source, now=now, by="policy"), name
+                )
+            except ServiceError as error:
+                _log.error("an automatic alert was refused", warning=entry.id, code=error.code, detail=error.detail)
+                return ("automatic_refused", error.code)
+        changes = {
+            "state": State.ISSUED.value, "reasons": [], "rule": rule.name, "alert_id": alert.id,
+            "decided_by": SYSTEM.user_id, "decided_at": now, **_kept(proposal),
+        }  # fmt: skip
+        said = {"policy": name, "alert": alert.id, "clusters": len(proposal.clusters)}
+        await self._book.settle(
+            SYSTEM, entry.id, changes, expected=(State.RECEIVED,), audit="warning.issue", details=said
+        )
+        return None
+
+    # --- Cancel ---
+
+    async def _cancelled(self, entry: WarningEntry, notice: Notice, source: SourceEntry) -> None:
+        linked = await self._linked(notice, source)
+        await self._supersede(entry, linked.open)
+        target = next(iter(linked.issued), None)
+        issued = None
+        if target is not None and target.alert_id is not None:
+            issued = Issued(target.alert_id, target.sender, automatic=bool(target.rule))
+        judgement = judge_cancel(notice, source.policy, issued=issued)
+        clusters = sorted({cluster for one in (*linked.open, *linked.issued) for cluster in one.clusters})
+        proposal = Proposal(
+            "cancel", title_of(notice), clusters=tuple(clusters), replaces=None if issued is None else issued.alert_id
+        )
+        reasons = (*judgement.reasons, *linked.reasons)
+        if judgement.action is Action.ISSUE and issued is not None:
+            refused = await self._perform(entry, source, proposal, issued)
+            if refused is None:
+                return
+            judgement, reasons = Judgement(Action.PROPOSE), refused
+        if judgement.action is Action.PROPOSE:
+            await self._propose(entry, reasons, proposal)
+        else:
+            await self._show(entry, reasons, proposal)
+
+    async def _perform(
+        self, entry: WarningEntry, source: SourceEntry, proposal: Proposal, issued: Issued
+    ) -> tuple[str, ...] | None:
+        """Cancel what the policy had sent; None = done, else why it did not work."""
+        why = f"{source.name}: {entry.sender} cancelled it ({entry.identifier})"
+        try:
+            alert = self._alerts.get(SYSTEM, issued.alert_id)
+            if alert.state.given:
+                await self._alerts.cancel(SYSTEM, issued.alert_id, reason=why, idempotency_key=f"warning:{entry.id}")
+        except ServiceError as error:
+            _log.error("an automatic cancel was refused", warning=entry.id, code=error.code, detail=error.detail)
+            return ("automatic_refused", error.code)
+        changes = {
+            "state": State.ISSUED.value, "reasons": [], "alert_id": issued.alert_id, "decided_by": SYSTEM.user_id,
+            "decided_at": self._clock.now(), **_kept(proposal),
+        }  # fmt: skip
+        await self._book.settle(
+            SYSTEM,
+            entry.id,
+            changes,
+            expected=(State.RECEIVED,),
+            audit="warning.cancel",
+            details={"alert": issued.alert_id},
+        )
+        return None
+
+    # --- references ---
+
+    async def _linked(self, notice: Notice, source: SourceEntry) -> _Linked:
+        """What a message speaks of and may act on."""
+        if not notice.references:
+            return _Linked(reasons=("reference_missing",))
+        if notice.quarantine or notice.signature == "invalid":
+            return _Linked()
+        found = await self._book.named(source.id, notice.references)
+        if not found:
+            return _Linked(reasons=("reference_unknown",))
+        same = [one for one in found if one.status == notice.status]
+        allowed = [one for one in same if notice.signature == "valid" or one.signature != "valid"]
+        reasons = (("other_status",) if len(same) < len(found) else ()) + (
+            ("weaker_signature",) if len(allowed) < len(same) else ()
+        )
+        return _Linked(
+            tuple(one for one in allowed if one.state not in ENDS and one.state is not State.ACCEPTED),
+            tuple(one for one in allowed if one.alert_id is not None and one.msg_type != "Cancel"),
+            reasons,
+        )
+
+    async def _superseded(self, notice: Notice, source: SourceEntry) -> bool:
+        """Whether a message that came before replaced or cancelled this one."""
+        return any(
+            one.msg_type in {"Update", "Cancel"}
+            and one.status == notice.status
+            and not one.quarantine
+            and one.signature != "invalid"
+            and (one.signature == "valid" or notice.signature != "valid")
+            for one in await self._book.referring(source.id, notice.identity)
+        )
+
+    async def _supersede(self, entry: WarningEntry, others: Sequence[WarningEntry]) -> None:
+        for one in others:
+            await self._book.settle(
+                SYSTEM,
+                one.id,
+                {"state": State.CANCELLED.value, "superseded_by": entry.id},
+                expected=(State.RECEIVED, State.SHOWN, State.PROPOSED),
+                audit="warning.superseded" if one.state is State.PROPOSED else None,
+                details={"by": entry.id},
+            )
+
+    async def _flooded(self, source: SourceEntry) -> bool:
+        """Whether a source sent its hour's worth by itself; then it is demoted."""
+        if not source.automatic:
+            return False
+        most = source.policy.most_automatic_per_hour
+        if await self._book.automatic_since(source.id, self._clock.now() - HOUR) < most:
+            return False
+        await self._sources.demote(source.id, f"{most} automatic alerts within an hour; people decide from now on")
+        return True
+
+    # --- what the book says of it ---
+
+    async def _propose(self, entry: WarningEntry, reasons: Sequence[str], proposal: Proposal) -> None:
+        changes = {"state": State.PROPOSED.value, "reasons": list(reasons), **_kept(proposal)}
+        said = {"clusters": len(proposal.clusters), "kind": proposal.kind}
+        await self._book.settle(
+            SYSTEM, entry.id, changes, expected=(State.RECEIVED,), audit="warning.propose", details=said
+        )
+
+    async def _show(self, entry: WarningEntry, reasons: Sequence[str], proposal: Proposal | None = None) -> None:
+        changes = {
+            "state": State.SHOWN.value,
+            "reasons": list(dict.fromkeys(reasons)),
+            **(_kept(proposal) if proposal is not None else {}),
+        }
+        await self._book.settle(SYSTEM, entry.id, changes, expected=(State.RECEIVED,))
+
+    async def _follow(self) -> None:
+        """What became of accepted warnings: their alert was given, or nobody confirmed it and they wait again."""
+        for entry in await self._book.in_state(State.ACCEPTED):
+            alert = self._alert(entry)
+            if alert is not None and alert.given is not None:
+                said = {"alert": alert.id, "by": alert.given.by.user_id}
+                await self._book.settle(
+                    SYSTEM, entry.id, {"state": State.ISSUED.value}, expected=(State.ACCEPTED,),
+                    audit="warning.issue", details=said,
+                )  # fmt: skip
+            elif alert is None or not alert.state.waiting:
+                await self._book.settle(
+                    SYSTEM,
+                    entry.id,
+                    {"state": State.PROPOSED.value, "alert_id": None, "reasons": ["not_confirmed"]},
+                    expected=(State.ACCEPTED,),
+                    audit="warning.reopen",
+                    details={"alert": entry.alert_id},
+                )
+
+    def _alert(self, entry: WarningEntry) -> Alert | None:
+        try:
+            return None if entry.alert_id is None else self._alerts.get(SYSTEM, entry.alert_id)
+        except NotFoundError:
+            return None
+
+
+def _kept(proposal: Proposal) -> dict[str, Any]:
+    return {"proposal": proposal.encode(), "clusters": list(proposal.clusters)}
