@@ -161,7 +161,7 @@ def test_a_ducked_relay_that_loses_its_stream_falls_back_softly_or_is_silent() -
     _, decision = advance(state, lost, at(20), before=carried)
     (under,) = decision.beneath
     assert (under.presence, under.stream_id, under.since) == (Presence.DUCKED, None, at(20))
-    bare = replace(radio, content=replace(radio.content, fallback=()))  # type: ignore[type-var]
+    bare = relay("radio", 10, 30)
     state, _ = advance(State.initial(), carried.updated(items=(bare,)), at(20))
     _, decision = advance(state, lost.updated(items=(bare,)), at(20), before=carried.updated(items=(bare,)))
     assert decision.beneath == ()
