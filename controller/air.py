@@ -16,7 +16,8 @@ from pathlib import Path
 
 from audio.ingest import IngestLimits, Ingestor
 from audio.speech import EspeakEngine
-from audio.stream import StreamEncoder
+from audio.stream import SpeechEncoder, StreamEncoder
+from controller.api.live_routes import LiveRoutes
 from controller.api.order_routes import OrderRoutes
 from controller.api.programme_routes import ProgrammeRoutes
 from controller.api.recording_routes import RecordingRoutes
@@ -37,11 +38,12 @@ from controller.services.intake import Ingests
 from controller.services.issuing import Issuer
 from controller.services.leads import Leads
 from controller.services.ledger import Ledger
+from controller.services.live import LiveDesk, LiveTimes, Means, SpeechFactory, Studio
 from controller.services.media_store import MediaStore
 from controller.services.orders import OrderDesk
 from controller.services.planning import Planner
 from controller.services.ports import AgentGateway
-from controller.services.programme_model import ChimeKind
+from controller.services.programme_model import CHIMES, ChimeKind
 from controller.services.programmes import ProgrammeService
 from controller.services.recordings import RecordingService
 from controller.services.relays import RelayDesk
@@ -148,6 +150,7 @@ class Air:
     carriers: CarrierPool
     tapes: Tapes
     opener: StreamOpener
+    live: LiveDesk
 
     def routes(self, base: Foundation) -> tuple[Route, ...]:
         """Operations of the staff API."""
@@ -157,6 +160,7 @@ class Air:
             *ProgrammeRoutes(self.programmes, self.planner, base.directory, base.clock).table(),
             *OrderRoutes(self.orders, self.courier).table(),
             *ReportRoutes(self.reports).table(),
+            *LiveRoutes(self.live, self.tapes).table(),
         )
 
     def start(self, supervisor: Supervisor, health: Health) -> None:
@@ -167,6 +171,7 @@ class Air:
         supervisor.start("carriers", self.carriers.run)
         supervisor.start("tapes", self.tapes.run)
         supervisor.start("relays", self.relays.run)
+        supervisor.start("live", self.live.run)
         supervisor.start("arming", self.arming.run)
         health.add("plan", lambda: self.planner.fault)
         health.add("air-recording", lambda: self.tapes.fault)
@@ -174,11 +179,15 @@ class Air:
 
 @asynccontextmanager
 async def open_air(
-    base: Foundation, *, ingestor: Ingests | None = None, encoder: EncoderFactory = StreamEncoder
+    base: Foundation,
+    *,
+    ingestor: Ingests | None = None,
+    encoder: EncoderFactory = StreamEncoder,
+    speech: SpeechFactory | None = None,
 ) -> AsyncIterator[Air]:
     """Build the desk on an open foundation; its tasks begin with :meth:`Air.start`.
 
-    Tests give an ``ingestor`` and an ``encoder`` that start no process.
+    Tests give an ``ingestor``, an ``encoder`` and a ``speech`` encoder that start no process.
 
     Raises:
         StoreError: the database cannot be read.
@@ -260,6 +269,19 @@ async def open_air(
         clock=clock,
         db=base.db,
     )
+    live = LiveDesk(
+        means=Means(
+            opener=opener,
+            media=base.media_clock,
+            clock=clock,
+            speech=speech or _speech_encoder(store, chimes),
+            times=LiveTimes(),
+        ),
+        studio=Studio(policy, encoder, catalogue),
+        tapes=tapes,
+        directory=directory,
+        db=base.db,
+    )
     arming = Arming(clock, (planner, relays))
     air = Air(
         gateway=gateway,
@@ -283,7 +305,9 @@ async def open_air(
         carriers=carriers,
         tapes=tapes,
         opener=opener,
+        live=live,
     )
+    orders.stop_listeners.append(live.stopped)
     planner.subscribe(arming.poke)
     orders.stop_listeners.append(lambda *_: arming.poke())
     directory.subscribe(lambda change: arming.poke() if change.kind == "agent" else None)
@@ -297,3 +321,18 @@ async def open_air(
         with contextlib.suppress(StoreBusyError):  # what is not written is made again, or read from the journal
             await issuer.flush()
             await ledger.catch_up()
+
+
+def _speech_encoder(store: MediaStore, chimes: Mapping[ChimeKind, Clip]) -> SpeechFactory:
+    """Encoders of speech with the chimes of the house."""
+
+    def make() -> SpeechEncoder:
+        before, after = (_clip_path(store, chimes[kind]) for kind in CHIMES)
+        return SpeechEncoder(chime_before=before, chime_after=after)
+
+    return make
+
+
+def _clip_path(store: MediaStore, clip: Clip) -> Path | None:
+    path = store.media_path(clip.sha256)
+    return None if path is None else path.absolute()

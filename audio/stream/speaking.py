@@ -63,7 +63,7 @@ class Vernier:
         known = np.concatenate(((self._last,), samples))
         self._at += step * count - len(samples)
         self._last = samples[-1]
-        return np.interp(places, np.arange(len(known)), known).astype(np.float32)
+        return np.asarray(np.interp(places, np.arange(len(known)), known), np.float32)
 
 
 class Meter:

@@ -180,6 +180,8 @@ def _errors(one: Route) -> dict[int, str]:
         add(415, "The body has another media type")
     if one.body is not None or one.query is not None or one.idempotent:
         add(422, "What was asked for makes no sense as such")
+    if one.websocket:
+        add(426, "This is a WebSocket")
     if "{" in one.path:
         add(404, "There is no such thing")
     if one.idempotent:

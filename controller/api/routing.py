@@ -25,6 +25,7 @@ from pydantic import BaseModel, ValidationError
 from controller.api.idempotency import IdempotencyKeys, body_digest
 from controller.api.problems import RequestError, problem_of
 from controller.api.schema import Empty, Schema
+from controller.api.websockets import token_of
 from controller.services.context import Actor, Permission
 from controller.services.errors import (
     FieldProblem,
@@ -100,6 +101,7 @@ class Route:
     raw_body: str | None  # media type of a body that the handler reads by itself
     raw_returns: str | None  # media type of what the handler writes by itself
     idempotent: bool  # respects the Idempotency-Key header
+    websocket: bool = False  # the handler upgrades the connection
 
     @property
     def tag(self) -> str:
@@ -124,6 +126,7 @@ def route(
     raw_body: str | None = None,
     raw_returns: str | None = None,
     idempotent: bool = False,
+    websocket: bool = False,
 ) -> Route:
     """Declare one operation. Without ``body`` or ``query`` the handler's :class:`Call` has :class:`Empty` there."""
     return Route(
@@ -137,11 +140,18 @@ def route(
         query,
         returns,
         errors,
-        status if returns is not None or raw_returns is not None else 204,
+        _status(status, returns is not None or raw_returns is not None, websocket=websocket),
         raw_body,
         raw_returns,
         idempotent,
+        websocket,
     )
+
+
+def _status(said: int, content: bool, *, websocket: bool) -> int:  # noqa: FBT001 - reads well where it is used
+    if websocket:
+        return 101
+    return said if content else 204
 
 
 class Dispatcher:
@@ -200,8 +210,8 @@ class Dispatcher:
     def _who(self, one: Route, request: web.Request) -> Actor | None:
         if one.permission is Access.PUBLIC:
             return None
-        kind, _, token = request.headers.get("Authorization", "").partition(" ")
-        who = self._authenticate(token.strip()) if kind.lower() == "bearer" else None
+        token = token_of(request)
+        who = self._authenticate(token) if token else None
         if who is None:
             raise UnauthenticatedError("sign in first (POST /api/v1/login), or again: the token is unknown or expired")
         if isinstance(one.permission, Permission) and not who.may_somewhere(one.permission):

@@ -2,12 +2,12 @@
 
 Rules kept here:
 
-1. A chunk is at most so many packets as its kind of source bundles; its ``play_at`` follows the chunk before it to the microsecond, or it is
-   marked ``discontinuity`` and lies later. Chunks never overlap in time.
+1. A chunk holds at most as many packets as its kind of source bundles; its ``play_at`` follows the chunk before it to
+   the microsecond, or it is marked ``discontinuity`` and lies later. Chunks never overlap in time.
 2. Opened ahead of its window, a source is only kept warm: old packets make room for new ones, and the first chunk
    plays exactly at the window's start.
-3. A chunk is handed out a lead (:data:`LEAD` for relays) before it plays. One that would go out with less than :data:`SHORTEST_LEAD` left
-   is put off to a new anchor: a short silence everywhere instead of fragments somewhere.
+3. A chunk is handed out a lead (:data:`LEAD` for relays) before it plays. One that would go out with less than
+   :data:`SHORTEST_LEAD` left is put off to a new anchor: a short silence everywhere instead of fragments somewhere.
 4. At most :data:`MAX_BUFFER` packets wait. When full, the reader stops reading, and the station waits for us (a file
    served as a "stream" at full speed is thereby played at its own pace).
 

@@ -163,9 +163,10 @@ class StreamOpener:
         """
         opened: list[CarriedStream] = []
         names = sorted(plan.clusters)
+        groups = (names[at : at + MAX_TARGETS] for at in range(0, len(names), MAX_TARGETS))
         try:
-            for at in range(0, len(names), MAX_TARGETS):
-                opened.append(await self._open_one(plan, names[at : at + MAX_TARGETS]))
+            for group in groups:
+                opened += [await self._open_one(plan, group)]
         except BaseException:
             await self.close(opened)
             raise
@@ -256,9 +257,7 @@ class StreamOpener:
         await self._gateway.open_stream(stream.stream_id, stream.envelope, stream.agents)
         return stream
 
-    async def _sign(
-        self, stream: CarriedStream, document: StreamOpen, actor: str, details: dict[str, object]
-    ) -> None:
+    async def _sign(self, stream: CarriedStream, document: StreamOpen, actor: str, details: dict[str, object]) -> None:
         """Give ``document`` the journal's next number and the stream that document."""
         body: dict[str, object] = {
             "stream": _name(stream),
