@@ -135,6 +135,7 @@ class Cluster:
             caller=self._caller,
             journal=JournalReader(self._keeper, self._memory.store),
             watch=self._watch,
+            herald=self.conductor.herald,
             ears=ears,
             metered=config.metered,
         )

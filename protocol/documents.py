@@ -234,6 +234,13 @@ class PlayOrder:
     every: timedelta | None = None
     until: datetime | None = None
 
+    @property
+    def ends(self) -> datetime:
+        """Nothing of it sounds at or after this instant."""
+        if self.every is None or self.until is None:
+            return self.item.expires
+        return max(self.item.expires, self.until + min(self.every, self.item.expires - self.item.start))
+
     def __post_init__(self) -> None:
         if (self.every is None) != (self.until is None):
             raise ValueError("a repetition names both 'every' and 'until'")

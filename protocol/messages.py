@@ -145,13 +145,17 @@ class Check(Part):
 
 
 class Progress(Part):
-    """What becomes of an order of class 70 and above, told at once. ``term`` and ``seq`` name the order."""
+    """What becomes of an order of class 70 and above, told at once.
+
+    ``term`` and ``seq`` name the order; of a live voice the opening of its ``stream``.
+    """
 
     type: Literal["progress"] = "progress"
     term: U32
     seq: Count
     rule_id: Id | None = None
     recurrence: Instant | None = None
+    stream: U64 | None = None
     stage: ProgressStage
     at: Instant
     start_error_us: Int | None = None

@@ -224,6 +224,24 @@ class TrustedState:
         """
         return cast("Verified[Command]", self._verify_offer(DocumentKind.COMMAND, envelope, now))
 
+    def verify_again(self, envelope: bytes, *, now: datetime | None) -> Command:
+        """Judge an order from the agent's own disk that was fresh when it was accepted, in a state without its counter.
+
+        Its own expiry bounds when it may be *given*; how long it sounds its item says.
+
+        Raises:
+            ProtocolError: with the code of the first rule it breaks.
+        """
+        opened = self._open_online(DocumentKind.COMMAND, envelope)
+        document = cast("Command", opened.document)
+        self._check_role(document, cast("OnlineKey", opened.key))
+        self._check_target(document)
+        self._check_term(document.term)
+        if now is None:
+            check_without_time(document)
+        check_drill(document, self._notices)
+        return document
+
     def verify_stream_open(self, envelope: bytes | str, *, now: datetime | None) -> Verified[StreamOpen]:
         """Judge the opening, or the extension, of a live stream.
 

@@ -42,6 +42,9 @@ class Key(StrEnum):
     ARMED = "armed"
     WALL = "wall"
     CLOCK = "clock"
+    MUTE = "mute"
+    QUARANTINE = "quarantine"
+    STOCK = "stock"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,10 @@ Rules kept here:
    the amplifier, posts what must be remembered, and says when it wants to look again. A loop
    (:mod:`agent.conductor.loop`) drives it; a test drives it with a clock of its own.
 2. STOP acts first and is written down after: it is silence before :meth:`Conductor.take` returns.
-3. A sleep that lasted longer than asked (a suspended or stopped process, a step of the wall clock) counts as
+3. Mute is kept here and not by the arbiter: what is due goes on being due, is reported as ``muted``, and is heard again
+   from where the clock has it when the mute ends.
+4. What makes the arbiter raise is set aside and reported (:mod:`agent.conductor.quarantine`); the rest is heard.
+5. A sleep that lasted longer than asked (a suspended or stopped process, a step of the wall clock) counts as
    absence: what lay in between is judged by each item's own late policy, and nothing late bursts out.
 
 Not here: what sounds (:mod:`schedules.arbiter`), how it gets on stage (:mod:`agent.conductor.performance`), records
@@ -18,19 +21,29 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
+
+import structlog
 
 from agent.cache.state import Batch, Key
 from agent.conductor.amplifier import AmplifierPort, NoAmplifier
+from agent.conductor.herald import Herald
+from agent.conductor.herald import Key as HeraldKey
 from agent.conductor.memory import ArbiterMemory, Armed, begun
-from agent.conductor.orders import Orders
+from agent.conductor.mute import Mute, Muted
+from agent.conductor.orders import Barred, Orders, Reference
 from agent.conductor.performance import Parts, Performance
+from agent.conductor.quarantine import Findings, Quarantine, renewed, search
 from agent.conductor.stage import Act
 from agent.errors import AgentError
-from protocol.documents import CloseStreamOrder, Command, StopOrder
-from schedules.arbiter import Decision, Event, EventKind, Situation, Sounding, State, advance
+from protocol.documents import CloseStreamOrder, Command, ReleaseOrder, SilentTestOrder, StopOrder
+from protocol.telemetry import MuteBy
+from schedules.arbiter import Decision, Event, EventKind, Order, PlayNow, Situation, Sounding, State, advance
 from schedules.instants import MonoUs
 from schedules.model import ClusterSettings, Item
+
+log = structlog.get_logger("agent.conductor")
 
 #: A wake-up later than asked by this much was a sleep of the whole process.
 OVERSLEPT_US = 2_000_000
@@ -58,6 +71,12 @@ class Conductor:
         self._p = parts
         self._memory = ArbiterMemory()
         self.orders = Orders()
+        self.mute = Mute()
+        self.herald = Herald(self._reference)
+        self._quarantine = Quarantine()
+        self._muted_told: set[str] = set()
+        #: A silent test was ordered.
+        self.on_test: Callable[[Reference], None] = lambda _: None
         self._show = Performance(parts, self.orders, lambda: self._situation.settings)
         now = parts.clock.mono_us()
         self._state = State.initial()
@@ -73,6 +92,8 @@ class Conductor:
         self._decision = Decision(None, None, amplifier=False, until=None)
         self._poke: Callable[[], None] = lambda: None
         self._needed: frozenset[str] = frozenset()
+        self._show.book.on_started = self._heard_first
+        self._show.book.on_record = lambda record: self.herald.over(record, self._stamp())
         self._install(settings)
 
     # -- life ---------------------------------------------------------------------------------------------
@@ -85,6 +106,15 @@ class Conductor:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             self._state, self._unsettled = State.initial(), None
             self._p.watch.report("state_lost", f"what had sounded could not be read and is begun anew: {error}")
+        try:
+            if Key.MUTE in values:
+                self.mute.restore(values[Key.MUTE])
+            guilty = self._quarantine.restore(values[Key.QUARANTINE]) if Key.QUARANTINE in values else ()
+        except ValueError as error:
+            self._p.watch.report("state_lost", f"mute and quarantine could not be read: {error}")
+            return
+        for name in guilty:
+            self._p.watch.report("quarantined", f"{name[:12]} ended this program more than once; it is set aside")
 
     def on_poke(self, poke: Callable[[], None]) -> None:
         """Call ``poke`` when :meth:`step` should run soon."""
@@ -118,21 +148,48 @@ class Conductor:
 
     def set_plan(self, items: tuple[Item, ...]) -> None:
         """A new plan. A sounding occurrence that is still in it goes on untouched."""
-        self._situation = self._situation.updated(items=items)
+        self._situation = self._situation.updated(items=self._allowed(items))
         self._refresh_needs()
         self._poke()
 
     def take(self, command: Command) -> None:
         """Act on a verified order. STOP is silence before this returns."""
-        if isinstance(command.order, StopOrder):
-            self._show.stage.silence()
-        if isinstance(command.order, CloseStreamOrder):
-            self._p.streams.close(command.order.stream)
-        now = self._p.wall.now(self._p.clock.mono_us())
-        self.orders.take(command, now, trusted=self._p.wall.trusted)
+        now = self._stamp()
+        match command.order:
+            case StopOrder(hold):
+                self._show.stage.silence()
+                if hold is not None:
+                    self._mute_by_order(command, hold, now)
+            case ReleaseOrder():
+                self.unmute(MuteBy.ORDER)
+            case CloseStreamOrder(stream):
+                self._p.streams.close(stream)
+            case SilentTestOrder():
+                self.on_test(Reference(command.term, command.seq))
+        gone = frozenset(rule for rule, recurrence in self._state.withdrawn if recurrence is None)
+        barred = Barred(self._state.stopped_at, gone)
+        self.orders.take(command, now, trusted=self._p.wall.trusted, barred=barred)
         self._refresh_needs()
         self.step()
         self._poke()
+
+    def mute_here(self, length: timedelta) -> None:
+        """Somebody at the box wants silence, for at most :data:`~agent.conductor.mute.LONGEST`."""
+        now = self._stamp()
+        self._show.stage.silence()
+        self.mute.set(MuteBy.TECHNICIAN, now, now + length, trusted=self._p.wall.trusted)
+        self._mute_changed()
+
+    def unmute(self, by: MuteBy = MuteBy.TECHNICIAN) -> bool:
+        """The hand that made it mute lets it sound again; whether it was mute by that hand."""
+        had = self.mute.lift(by)
+        self._mute_changed()
+        return had
+
+    @property
+    def muted(self) -> Muted | None:
+        """Why and how long nothing sounds, whatever is due."""
+        return self.mute.at(self._stamp())
 
     def media_changed(self) -> None:
         """A sound arrived, was proven, or turned out to be altered."""
@@ -179,15 +236,108 @@ class Conductor:
         self.orders.forget(now)
         self._gather(now_us, now)
         before = self._told if self._told is not None and self._told is not self._situation else None
-        self._state, self._decision = advance(self._state, self._situation, now, before=before)
+        self._state, self._decision = self._decide(now, before)
         self._told = self._situation
         for event in self._decision.events:
             self._note(event, now_us)
-        armed = self._show.carry_out(self._decision, now_us)
-        self._switch(on=self._decision.amplifier)
+        muted = self.mute.at(now)
+        self._tell_mute(muted, now)
+        armed = self._show.carry_out(self._decision if muted is None else _nothing(self._decision), now_us)
+        self._quarantine.watch(self._show.stage.acts, now_us)
+        self._switch(on=self._decision.amplifier and muted is None)
         self._due = self._next(now_us)
         self._save(armed)
         return self._due
+
+    def _decide(self, now: datetime, before: Situation | None) -> tuple[State, Decision]:
+        """Ask the arbiter. What makes it raise is set aside, and it is asked again (rule 4)."""
+        try:
+            return advance(self._state, self._situation, now, before=before)
+        except Exception as error:
+            log.exception("the arbiter raised; looking for what it cannot bear")
+            found = search(self._state, self._situation, now)
+            if found is None:
+                raise
+            self._set_aside(found, now, error)
+            return advance(self._state, self._situation, now)
+
+    def _set_aside(self, found: Findings, now: datetime, error: Exception) -> None:
+        watch = self._p.watch
+        for order in found.orders:
+            self.orders.drop(order)
+        cluster = self.settings.cluster_id
+        for item in (*found.items, *(one.item for one in found.orders if isinstance(one, PlayNow))):
+            self._quarantine.ban(item.occurrence_for(cluster))
+            watch.report("quarantined", f"{item.title or item.rule_id} cannot be decided on and is set aside: {error}")
+        for source in found.live:
+            self._p.streams.close(source.stream_id)
+            watch.report("quarantined", f"stream {source.stream_id:016x} cannot be decided on and is closed: {error}")
+        if found.state_lost:
+            self._state = renewed(now)
+            watch.report("state_lost", f"what had sounded cannot be decided on and is begun anew: {error}")
+        items = self._allowed(self._situation.items)
+        live = self._p.streams.sources(self._p.clock.mono_us(), now)
+        self._situation = self._situation.updated(items=items, orders=self._orders(), live=live)
+
+    def _allowed(self, items: tuple[Item, ...]) -> tuple[Item, ...]:
+        """Without what is set aside."""
+        banned = self._quarantine.banned
+        if not banned:
+            return items
+        cluster = self.settings.cluster_id
+        return tuple(item for item in items if item.occurrence_for(cluster) not in banned)
+
+    def _orders(self) -> tuple[Order, ...]:
+        banned, cluster = self._quarantine.banned, self.settings.cluster_id
+        if not banned:
+            return self.orders.all
+        return tuple(
+            order
+            for order in self.orders.all
+            if not isinstance(order, PlayNow) or order.item.occurrence_for(cluster) not in banned
+        )
+
+    # -- mute and tidings ---------------------------------------------------------------------------------
+
+    def _mute_by_order(self, command: Command, hold: timedelta, now: datetime) -> None:
+        # With trusted time it ends when the desk said; an agent that gets it late is not mute for longer than others.
+        trusted = self._p.wall.trusted
+        since = min(command.issued, now) if trusted else now
+        self.mute.set(MuteBy.ORDER, since, since + hold, trusted=trusted)
+        self._mute_changed()
+
+    def _mute_changed(self) -> None:
+        self._muted_told.clear()
+        self._p.ledger.post(Batch(memory={Key.MUTE: self.mute.to_bytes()}))
+        self._poke()
+
+    def _tell_mute(self, muted: Muted | None, now: datetime) -> None:
+        words = None
+        if muted is not None:
+            who = "somebody at the box" if muted.by is MuteBy.TECHNICIAN else "a signed stop"
+            words = f"{who} made it mute until {muted.until:%H:%M} UTC: nothing sounds, emergencies included"
+        self._p.watch.set_fault("muted", words)
+        sounding = self._decision.sounding
+        if muted is None or sounding is None or sounding.occurrence_id in self._muted_told:
+            return
+        self._muted_told.add(sounding.occurrence_id)
+        self._show.book.refuse(sounding.occurrence_id, "muted")
+        self.herald.muted(sounding, now)
+
+    def _heard_first(self, occurrence_id: str, at: datetime, error_us: int | None) -> None:
+        act = next((act for act in self._show.stage.acts if act.key[0] == occurrence_id), None)
+        if act is not None:
+            self.herald.started(act.sounding, at, error_us)
+
+    def _reference(self, key: HeraldKey) -> Reference | None:
+        rule_id, recurrence, stream_id = key
+        if rule_id is not None and recurrence is not None:
+            return self.orders.reference(rule_id, recurrence)
+        stream = self._p.streams.get(stream_id or 0)
+        return None if stream is None else Reference(stream.gate.opened.term, stream.gate.opened.seq)
+
+    def _stamp(self) -> datetime:
+        return self._p.wall.now(self._p.clock.mono_us())
 
     def _keep_time(self, now_us: MonoUs) -> datetime:
         wall = self._p.wall
@@ -209,6 +359,7 @@ class Conductor:
         """Wall time was stepped while nothing sounded: orders move with it; the arbiter sees to its own past."""
         self.orders.stepped(by, now)
         self._p.streams.stepped(now)
+        self.mute.stepped(by)
         self._told = None
 
     def _settle_armed(self, now: datetime) -> None:
@@ -231,7 +382,7 @@ class Conductor:
     def _gather(self, now_us: MonoUs, now: datetime) -> None:
         """Bring the situation up to date; it stays the same object when nothing changed."""
         live = self._p.streams.sources(now_us, now)
-        orders = self.orders.all
+        orders = self._orders()
         if live != self._situation.live or orders != self._situation.orders:
             self._situation = self._situation.updated(live=live, orders=orders)
         self._p.watch.set_fault(
@@ -279,6 +430,9 @@ class Conductor:
             self._p.ledger.post(self._memory.arm(armed.since, future))
         batch = self._memory.changes(self._state)
         plays = self._show.book.take_batch()
+        suspicion = self._quarantine.changes()
+        if suspicion is not None:
+            plays = (plays or Batch()).then(Batch(memory={Key.QUARANTINE: suspicion}))
         if batch is None and plays is None:
             return
         self._p.ledger.post((batch or Batch()).then(plays or Batch()))
@@ -302,10 +456,21 @@ class Conductor:
             if upcoming is not None and until == upcoming.since and self._show.armed(upcoming):
                 due += self._slack_us  # the player starts it to the sample; nothing here is in a hurry
             instants.append(MonoUs(due))
+        muted = self.mute.at(self._p.wall.now(now_us))
+        if muted is not None:
+            instants.append(self._p.wall.to_mono(muted.until))
+        safe = self._quarantine.next_look(self._show.stage.acts, now_us)
+        if safe is not None:
+            instants.append(safe)
         change = self._p.streams.next_change(now_us)
         if change is not None:
             instants.append(change)
         return min(at for at in instants if at > now_us)
+
+
+def _nothing(decision: Decision) -> Decision:
+    """The decision as a mute box carries it out."""
+    return replace(decision, sounding=None, upcoming=None, beneath=())
 
 
 def time_floor(values: dict[Key, bytes]) -> int:

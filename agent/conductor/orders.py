@@ -111,12 +111,10 @@ class Orders:
         """The items that orders brought, whose sounds are needed."""
         return tuple(one.order.item for one in self._standing if isinstance(one.order, PlayNow))
 
-    def reference(self, item: Item | None) -> Reference | None:
-        """The command that brought the item, or one of whose rounds it is; None for what is planned."""
-        if item is None:
-            return None
+    def reference(self, rule_id: str, recurrence: datetime) -> Reference | None:
+        """The command that brought the occurrence; None for what is planned."""
         for one in self._standing:
-            if isinstance(one.order, PlayNow) and _is_round(item, one.order.item, one.every):
+            if isinstance(one.order, PlayNow) and _is_round(rule_id, recurrence, one):
                 return one.reference
         return None
 
@@ -167,6 +165,18 @@ class Orders:
             self._standing = tuple(one for one in self._standing if one.until > now)
         self._tell(now)
 
+    def drop(self, order: Order) -> None:
+        """It cannot be decided on: as if it had never come (its rounds with it)."""
+        item = order.item if isinstance(order, PlayNow) else None
+
+        def is_it(one: _Standing) -> bool:
+            if item is None or not isinstance(one.order, PlayNow):
+                return one.order == order
+            return _is_round(item.rule_id, item.recurrence, one)
+
+        self._standing = tuple(one for one in self._standing if not is_it(one))
+        self._told = tuple(told for told in self._told if told != order)
+
     def stepped(self, by: timedelta, now: datetime) -> None:
         """The wall clock was set: it moved by this much, and shows ``now``."""
         self._standing = tuple(_moved_along(one, by, now) for one in self._standing)
@@ -196,10 +206,12 @@ def _of_rule(standing: _Standing, rule_id: str) -> bool:
     return isinstance(standing.order, PlayNow) and standing.order.item.rule_id == rule_id
 
 
-def _is_round(item: Item, first: Item, every: timedelta | None) -> bool:
-    if item.rule_id != first.rule_id:
+def _is_round(rule_id: str, recurrence: datetime, standing: _Standing) -> bool:
+    assert isinstance(standing.order, PlayNow)  # noqa: S101 - its callers have looked
+    first, every = standing.order.item, standing.every
+    if rule_id != first.rule_id:
         return False
-    by = item.recurrence - first.recurrence
+    by = recurrence - first.recurrence
     return by == timedelta(0) if every is None else by >= timedelta(0) and by % every == timedelta(0)
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 
@@ -83,6 +83,9 @@ class PlayBook:
         self._closing: dict[str, MonoUs] = {}
         self._changed: set[str] = set()
         self._records: list[str] = []
+        #: Told at once: a first sample was heard (occurrence, instant, start error); an occurrence is over.
+        self.on_started: Callable[[str, datetime, int | None], None] = lambda *_: None
+        self.on_record: Callable[[PlayRecord], None] = lambda _: None
 
     def restore(self, bodies: Iterable[str]) -> None:
         """Take up what was open when the agent ended. What the arbiter had closed becomes a record now."""
@@ -126,6 +129,7 @@ class PlayBook:
         play = self._open.setdefault(occurrence_id, OpenPlay(occurrence_id))
         if play.started_us is None:
             play.started_us, play.start_error_us = to_unix_us(at), error_us
+            self.on_started(occurrence_id, at, error_us)
         self._changed.add(occurrence_id)
 
     def finished(self, occurrence_id: str, at: datetime, ending: Ending) -> None:
@@ -162,7 +166,9 @@ class PlayBook:
         self._open.pop(play.occurrence_id, None)
         self._closing.pop(play.occurrence_id, None)
         self._changed.add(play.occurrence_id)
-        self._records.append(record_of(play).model_dump_json(exclude_none=True))
+        record = record_of(play)
+        self._records.append(record.model_dump_json(exclude_none=True))
+        self.on_record(record)
 
 
 def _describe(play: OpenPlay, event: Event) -> None:
@@ -212,7 +218,7 @@ def _verdict(play: OpenPlay) -> tuple[PlayOutcome, str]:
     if play.cut_off:
         return PlayOutcome.PARTIAL, play.code or "agent_was_off"
     if play.frames < play.expected * WHOLE - _SLACK_FRAMES:
-        return PlayOutcome.PARTIAL, play.code or "gaps"
+        return PlayOutcome.PARTIAL, play.code or play.refused or "gaps"
     return said, play.code
 
 

@@ -153,7 +153,7 @@ class Clerk:
         command = verified.document
         until = command.expires
         if isinstance(command.order, PlayOrder):
-            until = max(until, command.order.item.expires)
+            until = max(until, command.order.ends)
         kept = kept_order(verified, until)
         urgent = command.priority is not None and command.priority >= Priority.EMERGENCY_STORED
         await self._register.persist(verified, Batch(orders=(kept,)), urgent=urgent or not act)

@@ -122,7 +122,14 @@ class Register:
         if known is None or self._key_set is None:
             return
         counters = Counters({DocumentKind.KEY_SET: known})
-        judge = TrustedState(trust.agent_id, trust.root_public, counters, self._key_set, cluster_id=trust.cluster_id)
+        judge = TrustedState(
+            trust.agent_id,
+            trust.root_public,
+            counters,
+            self._key_set,
+            cluster_id=trust.cluster_id,
+            drill_notices=trust.drill_notices,
+        )
         for envelope in sorted(self._asleep, key=lambda one: (self._kept[one].term, self._kept[one].seq)):
             try:
                 self._revive(judge, self._kept[envelope], now)
@@ -134,7 +141,7 @@ class Register:
 
     def _revive(self, judge: TrustedState, kept: KeptOrder, now: datetime | None) -> None:
         if kept.kind == DocumentKind.COMMAND.value:
-            command = judge.verify_command(kept.envelope, now=now).document
+            command = judge.verify_again(kept.envelope, now=now)
             if isinstance(command.order, PlayOrder):  # what only silenced is in the arbiter's memory
                 self._o.conductor.take(command)
             return

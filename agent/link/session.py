@@ -24,6 +24,7 @@ from typing import Protocol, TypeVar
 import structlog
 
 from agent.clocks import Clock
+from agent.conductor.herald import Herald
 from agent.errors import LinkError, StorageError
 from agent.link.clerk import Clerk
 from agent.link.enrolment import SOFTWARE
@@ -120,6 +121,7 @@ class Kit:
     caller: ClockCaller
     journal: Journal
     watch: Watch
+    herald: Herald
     ears: Ears
     metered: bool = False
 
@@ -171,6 +173,8 @@ class ControlSession:
             MalformedError: the controller sent nonsense.
         """
         self._kit.clerk.answer_to(self.say)
+        self._kit.herald.news = self._tell_progress
+        self._tell_progress()
         self._kit.ears.door(door(self._ticket))
         self._kit.watch.on_change(self._status_due.set)
         loops = {
@@ -184,6 +188,7 @@ class ControlSession:
             await together(loops)
         finally:
             self._kit.clerk.answer_to(None)
+            self._kit.herald.news = lambda: None
             self._kit.ears.door(None)
             self._kit.watch.off_change(self._status_due.set)
             await self._socket.close()
@@ -194,6 +199,14 @@ class ControlSession:
             self._outbox.put_nowait(message)
         except asyncio.QueueFull:
             self.dropped += 1
+
+    def _tell_progress(self) -> None:
+        while (progress := self._kit.herald.take()) is not None:
+            try:
+                self._outbox.put_nowait(progress)
+            except asyncio.QueueFull:
+                self._kit.herald.give_back(progress)
+                return
 
     def changed(self) -> None:
         """What sounds, or what is wrong, has changed: tell it soon."""
