@@ -69,7 +69,8 @@ class _Arrival:
 
     source_id: str
     via: SourceKind
-    document: str  # SHA-256
+    data: bytes
+    document: str  # SHA-256 of the data
     at: datetime
 
 
@@ -99,8 +100,7 @@ class WarningBook:
         """
         if self.pending + len(readings) > PENDING:
             raise BusyError("too many warnings wait to be judged; try again in a minute", code="warnings_busy")
-        digest = hashlib.sha256(data).hexdigest()
-        arrival = _Arrival(source_id, via, digest, now)
+        arrival = _Arrival(source_id, via, data, hashlib.sha256(data).hexdigest(), now)
         fresh = 0
         async with self._db.telemetry() as session:
             results: list[Kept] = []
@@ -108,8 +108,6 @@ class WarningBook:
                 kept = await _keep_one(session, arrival, part, reading)
                 fresh += kept.code == "received"
                 results.append(kept)
-            if fresh and await session.get(WarningDocument, digest) is None:
-                session.add(WarningDocument(sha256=digest, body=data, received_at=now))
         self.pending += fresh
         return results
 
@@ -318,6 +316,9 @@ async def _keep_one(session: AsyncSession, arrival: _Arrival, part: int, reading
     if there is not None:
         code = "duplicate" if there.content == notice.content else "duplicate_differs"
         return Kept(code, there.id, sender, identifier)
+    if await session.get(WarningDocument, arrival.document) is None:
+        session.add(WarningDocument(sha256=arrival.document, body=arrival.data, received_at=arrival.at))
+        await session.flush()
     row = _row(arrival, part, reading, notice)
     session.add(row)
     await session.flush()

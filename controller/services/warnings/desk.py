@@ -155,12 +155,12 @@ class WarningDesk:
         elif changes.words is not None:
             draft = replace(draft, kind=AlertKind.TEXT, template=None, words=changes.words)
         draft = replace(draft, title=changes.title or draft.title, again=changes.again)
+        if not (draft.where.scope.areas or draft.where.scope.clusters):
+            raise InvalidError("the warning reaches no cluster of ours; name areas or clusters", code="no_cluster")
         if draft.kind is AlertKind.TEXT and not draft.words:
             raise InvalidError(
                 "the warning has no words in a language of these clusters; give a template or words", code="no_words"
             )
-        if not (draft.where.scope.areas or draft.where.scope.clusters):
-            raise InvalidError("the warning reaches no cluster of ours; name areas or clusters", code="no_cluster")
         there = alert_of(entry.id, self._alerts.alerts(SYSTEM))
         if there is not None and (there.state.waiting or there.given is not None):
             raise ConflictError(f"it became alert {there.id} already", code="already_decided")

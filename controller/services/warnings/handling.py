@@ -215,6 +215,9 @@ class WarningHandler:
             except ServiceError as error:
                 _log.error("an automatic alert was refused", warning=entry.id, code=error.code, detail=error.detail)
                 return ("automatic_refused", error.code)
+            except Exception as error:  # noqa: BLE001 - whatever it is: people decide, and hear why
+                _log.error("an automatic alert failed", warning=entry.id, exc_info=error)
+                return ("automatic_refused", "fault")
         changes = {
             "state": State.ISSUED.value, "reasons": [], "rule": rule.name, "alert_id": alert.id,
             "decided_by": SYSTEM.user_id, "decided_at": now, **_kept(proposal),
