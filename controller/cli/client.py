@@ -102,6 +102,11 @@ class ApiClient:
         self._used = 0.0
         self._connection = self._connect(scheme, host, port)
 
+    @property
+    def login(self) -> Login:
+        """Where to, and as whom."""
+        return self._login
+
     def __enter__(self) -> Self:
         return self
 

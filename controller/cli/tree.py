@@ -27,6 +27,7 @@ GROUPS = {
     "media": "controller.cli.media",
     "programme": "controller.cli.programme",
     "source": "controller.cli.source",
+    "live": "controller.cli.live",
     "agent": "controller.cli.agent",
     "schedule": "controller.cli.schedule",
     "keys": "controller.cli.keys",

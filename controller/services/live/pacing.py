@@ -31,7 +31,7 @@ from schedules.instants import MediaUs
 #: Slack beyond the lead that is aimed at.
 MARGIN: Final = 20_000
 #: What a session begins with beyond the lead, before anything was learnt about its network.
-FIRST_CUSHION: Final = 40_000
+FIRST_CUSHION: Final = 30_000
 STALE: Final = 250_000
 #: Frames that are remembered: three seconds of 20 ms.
 _REMEMBERED: Final = 150

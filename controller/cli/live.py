@@ -1,0 +1,166 @@
+"""``loa-controller live``: go on air from a line-in, a file, an address or a station; see and end sessions."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from controller.cli.area import area_id
+from controller.cli.client import ApiClient
+from controller.cli.cluster import cluster_id
+from controller.cli.orders import Areas, Clusters
+from controller.cli.output import JsonFlag, UsageFault, note, show, show_one
+from controller.cli.source import source_id
+
+app = typer.Typer(
+    help="""Speak live: from a line-in of this machine, a file, an address, or a station.
+
+A chime is played before and after. A session stops after 10 minutes unless extended; what went on air is recorded.
+""",
+    no_args_is_help=True,
+)
+
+_PATH: Final = "/api/v1/live"
+_TAPES: Final = "/api/v1/tapes"
+_LOOK_S: Final = 0.5
+_CLOSING_S: Final = 20.0
+Session = Annotated[str, typer.Argument(help="Id of the session, such as lv_k3v7qzt2ma.")]
+
+
+@app.command("start")
+def start(
+    *,
+    everywhere: Annotated[bool, typer.Option("--all", help="Everywhere.")] = False,
+    area: Areas = None,
+    cluster: Clusters = None,
+    device: Annotated[
+        str | None, typer.Option("--input", help="Line-in of this machine: see 'live inputs'; pulse[:SOURCE].")
+    ] = None,
+    file: Annotated[Path | None, typer.Option(help="A sound file of this machine.")] = None,
+    url: Annotated[str | None, typer.Option(help="An address the controller fetches.")] = None,
+    source: Annotated[str | None, typer.Option(help="A station, by id or title.")] = None,
+    title: Annotated[str, typer.Option(help="What it is.")] = "",
+    chime: Annotated[bool, typer.Option("--chime/--no-chime", help="A chime before and after.")] = True,
+    minutes: Annotated[int, typer.Option(help="Hard stop, 1 to 120.")] = 10,
+    as_json: JsonFlag = False,
+) -> None:
+    """Go on air: live start --area "Tà Rụt" --input pulse. Ctrl-C ends it, with the closing chime."""
+    sources = (("--input", device), ("--file", file), ("--url", url), ("--source", source))
+    given = [name for name, value in sources if value]
+    if len(given) != 1:
+        raise typer.BadParameter("say where the sound comes from: one of --input, --file, --url, --source")
+    if file is not None and not file.is_file():
+        raise UsageFault(f"there is no file {file}", code="no_file")
+    with ApiClient() as api:
+        body: dict[str, Any] = {
+            "everywhere": everywhere,
+            "areas": [area_id(api, each) for each in area or ()],
+            "clusters": [cluster_id(api, each) for each in cluster or ()],
+            "title": title,
+            "chime_before": chime,
+            "chime_after": chime,
+            "minutes": minutes,
+            "input": {"--input": "line", "--file": "file", "--url": "url", "--source": "source"}[given[0]],
+        }
+        if url is not None:
+            body["url"] = url
+        if source is not None:
+            body["source_id"] = source_id(api, source)
+        if device is not None:
+            body["input"] = "microphone"
+        session = api.post(_PATH, body)
+        note(f"session {session['id']}: {len(session['clusters'])} clusters, {session['agents']} agents")
+        if device is not None or file is not None:
+            from controller.cli.speaking import speak_file, speak_line  # noqa: PLC0415 - loads aiohttp and PortAudio
+
+            if device is not None:
+                speak_line(api.login, session["id"], device)
+            elif file is not None:
+                speak_file(api.login, session["id"], file)
+        else:
+            _watch(api, session["id"])
+        show_one(_ended(api, session["id"]), as_json=as_json)
+
+
+@app.command("list")
+def list_sessions(*, as_json: JsonFlag = False) -> None:
+    """Sessions that are open, and those that ended lately."""
+    columns = ("id", "state", "title", "speaker", "agents", "on_air", "ends", "rms_db", "code")
+    with ApiClient() as api:
+        show(api.pages(_PATH), columns, as_json=as_json)
+
+
+@app.command("extend")
+def extend(
+    session: Session,
+    *,
+    minutes: Annotated[int, typer.Option(help="How much longer.")] = 10,
+    as_json: JsonFlag = False,
+) -> None:
+    """Let a session last longer than its hard stop; two hours at most."""
+    with ApiClient() as api:
+        show_one(api.post(f"{_PATH}/{session}/extend", {"minutes": minutes}), as_json=as_json)
+
+
+@app.command("stop")
+def stop(session: Session, *, as_json: JsonFlag = False) -> None:
+    """End a session, with its closing chime. To silence at once: loa-controller stop."""
+    with ApiClient() as api:
+        show_one(api.post(f"{_PATH}/{session}/stop"), as_json=as_json)
+
+
+@app.command("recordings")
+def recordings(
+    recording: Annotated[str | None, typer.Argument(help="Id of one of them.")] = None,
+    *,
+    to: Annotated[Path | None, typer.Option(help="Write its sound (Ogg Opus) into this file.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """What went on air live or as a relay, as it was sent: live recordings [ID --to FILE]."""
+    columns = ("id", "kind", "title", "started_at", "length_s", "state", "subject")
+    with ApiClient() as api:
+        if recording is None:
+            show(api.pages(_TAPES), columns, as_json=as_json)
+            return
+        show_one(api.get(f"{_TAPES}/{recording}"), as_json=as_json)
+        if to is not None:
+            to.write_bytes(api.download(f"{_TAPES}/{recording}/sound"))
+            note(f"written to {to}")
+
+
+@app.command("inputs")
+def list_inputs(*, as_json: JsonFlag = False) -> None:
+    """Inputs of this machine, for --input."""
+    from audio.capture import inputs  # noqa: PLC0415 - loads PortAudio
+
+    columns = ("number", "name", "api", "channels", "rate", "default")
+    show(({name: getattr(each, name) for name in columns} for each in inputs()), columns, as_json=as_json)
+
+
+def _watch(api: ApiClient, session_id: str) -> None:
+    """Until it is over; Ctrl-C ends it."""
+    told = ""
+    try:
+        while True:
+            session = api.get(f"{_PATH}/{session_id}")
+            if session["state"] != told:
+                told = session["state"]
+                note(f"{told}{': ' + session['code'] if session['code'] else ''}")
+            if session["ended"]:
+                return
+            time.sleep(_LOOK_S)
+    except KeyboardInterrupt:
+        api.post(f"{_PATH}/{session_id}/stop")
+
+
+def _ended(api: ApiClient, session_id: str) -> dict[str, Any]:
+    """The session, once it is over."""
+    deadline = time.monotonic() + _CLOSING_S
+    session: dict[str, Any] = api.get(f"{_PATH}/{session_id}")
+    while not session["ended"] and time.monotonic() < deadline:
+        time.sleep(_LOOK_S)
+        session = api.get(f"{_PATH}/{session_id}")
+    return session
