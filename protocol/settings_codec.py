@@ -9,7 +9,16 @@ from zoneinfo import ZoneInfo
 from protocol.fields import Fields
 from protocol.limits import MAX_LANGUAGES
 from schedules.ladder import Priority
-from schedules.model import MAX_EMERGENCY, MAX_ITEM, MAX_RELAY, Amplifier, ClusterSettings, QuietHours
+from schedules.model import (
+    DUCK_MAX_DB,
+    DUCK_MIN_DB,
+    MAX_EMERGENCY,
+    MAX_ITEM,
+    MAX_RELAY,
+    Amplifier,
+    ClusterSettings,
+    QuietHours,
+)
 
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -40,6 +49,8 @@ def encode_cluster(settings: ClusterSettings) -> dict[str, Any]:
         "max_relay_us": settings.max_relay // _MICROSECOND,
         "max_emergency_us": settings.max_emergency // _MICROSECOND,
     }
+    if settings.duck_db is not None:
+        value["duck_db"] = settings.duck_db
     if settings.quiet_hours is not None:
         quiet = settings.quiet_hours
         value["quiet_hours"] = {
@@ -67,6 +78,7 @@ def decode_cluster(fields: Fields) -> ClusterSettings:
         max_item=fields.duration("max_item_us", MAX_ITEM),
         max_relay=fields.duration("max_relay_us", MAX_RELAY),
         max_emergency=_decode_max_emergency(fields),
+        duck_db=fields.optional("duck_db", lambda name: fields.number(name, DUCK_MIN_DB, DUCK_MAX_DB)),
     )
 
 

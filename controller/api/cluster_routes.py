@@ -21,7 +21,7 @@ from controller.services.context import Permission
 from controller.services.directory import ClusterEntry, Directory
 from controller.services.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 from schedules.ladder import Priority
-from schedules.model import Amplifier
+from schedules.model import DUCK_MAX_DB, DUCK_MIN_DB, DUCK_USUAL_DB, Amplifier
 
 #: Clusters one import may bring.
 IMPORT_MAX = 2_000
@@ -82,6 +82,13 @@ class ClusterChange(Patch):
     contact_phone: OptionalLine = ""
     gains: Gains = Field({}, description="Decibels by class; a class that is absent plays at 0 dB")
     output_delay_ms: int = Field(0, ge=0, le=DELAY_MAX_MS, description="Positive = this cluster sounds later")
+    duck_db: float | None = Field(
+        None,
+        ge=DUCK_MIN_DB,
+        le=DUCK_MAX_DB,
+        description=f"How much softer a relay or music goes on beneath a live announcement ({DUCK_USUAL_DB:g} is "
+        "usual); null: it is silent beneath it",
+    )
     amplifier: AmplifierShape = AmplifierShape()
     state: Literal["active", "disabled"] = "active"
 
@@ -143,6 +150,7 @@ class ClusterView(Schema):
     contact_phone: str
     gains: dict[str, float]
     output_delay_ms: int
+    duck_db: float | None
     amplifier: AmplifierShape
     state: str
     timezone: str
@@ -222,6 +230,7 @@ class ClusterRoutes:
             contact_phone=cluster.contact_phone,
             gains={priority.name: db for priority, db in cluster.gains},
             output_delay_ms=cluster.output_delay_ms,
+            duck_db=cluster.duck_db,
             amplifier=AmplifierShape.of(cluster.amplifier),
             state=cluster.state,
             timezone=self._directory.timezone_of(cluster.area_id),

@@ -24,6 +24,13 @@ Place = Annotated[str | None, typer.Option(help="LATITUDE,LONGITUDE in degrees."
 Contact = Annotated[str | None, typer.Option(help="Name of the person to call.")]
 Phone = Annotated[str | None, typer.Option(help="Their telephone number.")]
 Delay = Annotated[int | None, typer.Option(help="Milliseconds this cluster sounds later.")]
+Duck = Annotated[
+    str | None,
+    typer.Option(
+        help="How a relay or music goes on beneath a live announcement: so much softer (-20 is usual, -40 to -6 dB), "
+        "or 'off' for silent beneath it. Beneath an emergency or a drill all is silent, whatever is said here."
+    ),
+]
 Amplifier = Annotated[str | None, typer.Option(help="'none' or gpio:PIN[:LEAD_MS[:TAIL_MS]].")]
 
 
@@ -56,13 +63,16 @@ def add(
     contact: Contact = None,
     phone: Phone = None,
     delay: Delay = None,
+    duck: Duck = None,
     amplifier: Amplifier = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Add a cluster: loa-controller cluster add "A Vao 3" --area "A Vao" --languages vi,pac --phone 0233..."""
     with ApiClient() as api:
         body = {"name": name, "area_id": area_id(api, area)}
-        body |= _fields(languages=languages, at=at, contact=contact, phone=phone, delay=delay, amplifier=amplifier)
+        body |= _fields(
+            languages=languages, at=at, contact=contact, phone=phone, delay=delay, duck=duck, amplifier=amplifier
+        )
         show_one(api.post("/api/v1/clusters", body), as_json=as_json)
 
 
@@ -77,13 +87,16 @@ def change(
     contact: Contact = None,
     phone: Phone = None,
     delay: Delay = None,
+    duck: Duck = None,
     amplifier: Amplifier = None,
     state: Annotated[str | None, typer.Option(help="active or disabled.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Change what is named; everything else stays."""
     with ApiClient() as api:
-        body = _fields(languages=languages, at=at, contact=contact, phone=phone, delay=delay, amplifier=amplifier)
+        body = _fields(
+            languages=languages, at=at, contact=contact, phone=phone, delay=delay, duck=duck, amplifier=amplifier
+        )
         body |= {field: value for field, value in (("name", name), ("state", state)) if value is not None}
         if area is not None:
             body["area_id"] = area_id(api, area)
@@ -129,6 +142,7 @@ def _fields(
     contact: str | None,
     phone: str | None,
     delay: int | None,
+    duck: str | None,
     amplifier: str | None,
 ) -> dict[str, Any]:
     body: dict[str, Any] = {}
@@ -138,6 +152,8 @@ def _fields(
         body["latitude"], body["longitude"] = _coordinates(at)
     if amplifier is not None:
         body["amplifier"] = _amplifier(amplifier)
+    if duck is not None:
+        body["duck_db"] = _duck(duck)
     plain = (("contact_name", contact), ("contact_phone", phone), ("output_delay_ms", delay))
     return body | {field: value for field, value in plain if value is not None}
 
@@ -148,6 +164,13 @@ def _coordinates(text: str) -> tuple[float, float]:
     except ValueError:
         raise typer.BadParameter("write degrees as 16.65,106.83", param_hint="--at") from None
     return latitude, longitude
+
+
+def _duck(text: str) -> float | None:
+    try:
+        return None if text == "off" else float(text)
+    except ValueError:
+        raise typer.BadParameter("write decibels as -20, or off", param_hint="--duck") from None
 
 
 def _amplifier(text: str) -> dict[str, Any]:

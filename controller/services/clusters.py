@@ -20,7 +20,7 @@ from controller.services.errors import ConflictError, FieldProblem, InvalidError
 from controller.store import Database, Transaction, tables
 from controller.store.ids import new_id
 from schedules.ladder import Priority
-from schedules.model import Amplifier
+from schedules.model import DUCK_MAX_DB, DUCK_MIN_DB, Amplifier
 
 #: Decibels a class may be set to. −60 dB is as good as off; +12 dB is what the limiter can still hold.
 GAIN_RANGE = (-60.0, 12.0)
@@ -32,7 +32,17 @@ MAX_LANGUAGES = 8
 #: Language with optional script, region and variants (the part of BCP 47 that names languages of people).
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?(-[a-z0-9]{5,8})*(-x(-[a-z0-9]{1,8})+)?")
 #: Fields of a cluster that hold plain values.
-PLAIN = ("name", "area_id", "latitude", "longitude", "contact_name", "contact_phone", "output_delay_ms", "state")
+PLAIN = (
+    "name",
+    "area_id",
+    "latitude",
+    "longitude",
+    "contact_name",
+    "contact_phone",
+    "output_delay_ms",
+    "duck_db",
+    "state",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +58,7 @@ class ClusterSpec:
     contact_phone: str = ""
     gains: Mapping[Priority, float] | None = None
     output_delay_ms: int = 0
+    duck_db: float | None = None
     amplifier: Amplifier | None = None
     state: str = "active"
 
@@ -65,6 +76,8 @@ class ClusterSpec:
         ]
         if not 0 <= self.output_delay_ms <= DELAY_MAX_MS:
             problems.append(FieldProblem("output_delay_ms", f"0 to {DELAY_MAX_MS}"))
+        if self.duck_db is not None and not DUCK_MIN_DB <= self.duck_db <= DUCK_MAX_DB:
+            problems.append(FieldProblem("duck_db", f"{DUCK_MIN_DB:g} to {DUCK_MAX_DB:g} dB, or none"))
         if self.state not in {"active", "disabled"}:
             problems.append(FieldProblem("state", "active or disabled"))
         if problems:

@@ -314,6 +314,7 @@ class Directory:
             quiet_hours=self.quiet_of(cluster.area_id),
             gains=cluster.gains,
             output_delay=timedelta(milliseconds=cluster.output_delay_ms),
+            duck_db=cluster.duck_db,
             amplifier=cluster.amplifier,
             languages=cluster.languages,
             max_item=next((node.max_item for node in lineage if node.max_item is not None), MAX_ITEM),

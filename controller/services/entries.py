@@ -64,6 +64,7 @@ class ClusterEntry:
     output_delay_ms: int = 0
     amplifier: Amplifier = field(default_factory=Amplifier)
     state: str = "active"
+    duck_db: float | None = None
 
     @property
     def active(self) -> bool:
@@ -93,6 +94,7 @@ class ClusterEntry:
             row.output_delay_ms,
             amplifier,
             row.state,
+            row.duck_db,
         )
 
 

@@ -69,6 +69,7 @@ class Cluster(Table, table=True):
     contact_phone: str = ""
     gains: dict[str, float] = Field(default_factory=dict, sa_type=JSON)  # class name -> dB
     output_delay_ms: int = 0
+    duck_db: float | None = None
     amplifier: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)  # {port, pin, lead_ms, tail_ms}
     state: str = "active"  # active | disabled
     created_at: datetime

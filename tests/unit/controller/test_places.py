@@ -126,6 +126,8 @@ async def test_names_are_unique_where_they_would_be_confused(desk: Desk) -> None
         ({"languages": ("tiếng Việt",)}, "languages.0"),
         ({"gains": {Priority.RELAY: 12.5}}, "gains.RELAY"),
         ({"output_delay_ms": -1}, "output_delay_ms"),
+        ({"duck_db": -3.0}, "duck_db"),
+        ({"duck_db": -41.0}, "duck_db"),
         ({"amplifier": Amplifier("gpio", 1, timedelta(minutes=1))}, "amplifier.lead_ms"),
         ({"state": "gone"}, "state"),
     ],
@@ -207,3 +209,13 @@ def test_unknown_ids_are_named() -> None:
         with pytest.raises(NotFoundError) as refused:
             look("xx")
         assert refused.value.code == code
+
+
+async def test_ducking_is_part_of_what_holds_at_a_cluster_and_can_be_switched_off(desk: Desk) -> None:
+    area = await desk.areas.create(SYSTEM, name="A", kind="xã")
+    quiet = await desk.clusters.create(SYSTEM, ClusterSpec("1", area.id))
+    assert desk.directory.effective_settings(quiet.id).duck_db is None
+    ducking = await desk.clusters.change(SYSTEM, quiet.id, {"duck_db": -20.0})
+    assert desk.directory.effective_settings(ducking.id).duck_db == -20.0
+    await desk.clusters.change(SYSTEM, quiet.id, {"duck_db": None})
+    assert desk.directory.effective_settings(quiet.id).duck_db is None

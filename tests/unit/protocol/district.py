@@ -80,7 +80,9 @@ STOCK = (
 
 
 def settings(**changes: Any) -> Settings:
-    cluster = ClusterSettings(CLUSTER, "Asia/Ho_Chi_Minh", gains=((Priority.PROGRAMME, -6.0),), languages=("vi", "bru"))
+    cluster = ClusterSettings(
+        CLUSTER, "Asia/Ho_Chi_Minh", gains=((Priority.PROGRAMME, -6.0),), languages=("vi", "bru"), duck_db=-20.0
+    )
     return replace(Settings(AGENT_ID, 1, 1, NOW, NOW + YEAR, cluster, STOCK), **changes)
 
 

@@ -165,7 +165,7 @@ amplifiers = st.builds(Amplifier, st.just("none"), st.none(), minute, minute) | 
 )
 gains = st.dictionaries(st.sampled_from(Priority), st.floats(-60, 12)).map(lambda value: tuple(sorted(value.items())))
 clusters = st.builds(
-    lambda *values: ClusterSettings(*values[:-1], max_emergency=values[-1]),
+    ClusterSettings,
     ids,
     st.sampled_from(["Asia/Ho_Chi_Minh", "UTC", "America/New_York"]),
     st.none() | quiet,
@@ -175,7 +175,8 @@ clusters = st.builds(
     lists_of_ids,
     st.timedeltas(timedelta(0), timedelta(minutes=180)),
     st.timedeltas(timedelta(0), timedelta(minutes=720)),
-    st.timedeltas(timedelta(minutes=1), timedelta(minutes=60)),
+    max_emergency=st.timedeltas(timedelta(minutes=1), timedelta(minutes=60)),
+    duck_db=st.none() | st.floats(-40, -6),
 )
 stock = st.lists(
     st.builds(StockClip, hex64, frames, st.integers(1, 2**29), st.sampled_from(StockKind)),

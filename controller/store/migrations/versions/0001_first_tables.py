@@ -221,6 +221,7 @@ def upgrade() -> None:
         sa.Column("contact_phone", sa.String(), nullable=False),
         sa.Column("gains", sa.JSON(), nullable=False),
         sa.Column("output_delay_ms", sa.Integer(), nullable=False),
+        sa.Column("duck_db", sa.Float(), nullable=True),
         sa.Column("amplifier", sa.JSON(), nullable=False),
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("created_at", sqlmodel.UTCDateTime(), nullable=False),
