@@ -219,14 +219,20 @@ class Dispatcher:
         return who
 
 
-async def read_body(request: web.Request, *, limit: int = BODY_MAX, seconds: float = BODY_SECONDS) -> bytes:
-    """The JSON body of a request, bounded in size and time.
+async def read_body(
+    request: web.Request,
+    *,
+    limit: int = BODY_MAX,
+    seconds: float = BODY_SECONDS,
+    types: tuple[str, ...] = ("application/json",),
+) -> bytes:
+    """The body of a request, JSON unless ``types`` says otherwise, bounded in size and time.
 
     Raises:
         RequestError: wrong media type (415), too large (413), too slow (408), cut off (400).
     """
-    if request.content_type != "application/json":
-        raise RequestError(415, "unsupported_media_type", "send the body as application/json")
+    if request.content_type not in types:
+        raise RequestError(415, "unsupported_media_type", f"send the body as {types[0]}")
     too_large = RequestError(413, "body_too_large", f"the body is larger than {limit} bytes")
     if (request.content_length or 0) > limit:
         raise too_large
