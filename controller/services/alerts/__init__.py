@@ -6,7 +6,9 @@ layout by language, review, board, giving orders.
 
 from __future__ import annotations
 
+from controller.services.alerts.board import Board, Row, Rung
 from controller.services.alerts.desk import AlertDesk, AlertListener, Composed
+from controller.services.alerts.giving import LEAD, Orders, Sounding, orders_of
 from controller.services.alerts.model import (
     CADENCE,
     MAX_LIFE,
@@ -27,9 +29,13 @@ from controller.services.alerts.model import (
     Where,
     Words,
 )
+from controller.services.alerts.places import Places
+from controller.services.alerts.review import Asked, Caution, Facts, Review, make_review
+from controller.services.alerts.watch import BoardRoom
 
 __all__ = [
     "CADENCE",
+    "LEAD",
     "MAX_LIFE",
     "TOKEN_LIFE",
     "VOICE_LIFE",
@@ -39,15 +45,28 @@ __all__ = [
     "AlertKind",
     "AlertListener",
     "AlertState",
+    "Asked",
+    "Board",
+    "BoardRoom",
     "Category",
+    "Caution",
     "Composed",
+    "Facts",
     "Message",
+    "Orders",
     "Origin",
     "Person",
+    "Places",
     "Repetition",
+    "Review",
+    "Row",
+    "Rung",
+    "Sounding",
     "SpokenClip",
     "Step",
     "Tone",
     "Where",
     "Words",
+    "make_review",
+    "orders_of",
 ]

@@ -1,57 +1,265 @@
-"""The alert desk: review, compose, confirm or override, extend, cancel. (Being built; signatures hold.)"""
+"""The alert desk: review, compose, confirm or override, extend, cancel.
+
+Rules kept here:
+
+1. Composing freezes clusters and bytes; confirming takes another person with the right over every target, or the
+   composer alone with a reason that every superior is told.
+2. From the confirmation on nothing waits: rights, targets, sound and the duplicate rule are read from memory, the
+   decision and its orders are one line of the journal, and after that line every byte goes out.
+3. What could not be recorded was not sent (``not_recorded``); what was answered with success is recorded.
+4. The steps of one alert happen one after the other: two confirmations at once are one order, and a repeated request
+   (same person, same step) gets the same answer.
+5. Cancelling is one person's step: it silences first, then the twin that was confirmed with the alert goes out.
+
+Not here: rights (:mod:`…alerts.gate`), sound (:mod:`…alerts.composing`), time passing (:mod:`…alerts.tending`), the
+wires (:mod:`controller.services.dispatch`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+import asyncio
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
 
-from controller.services.alerts.model import Alert, AlertDraft
-from controller.services.context import Actor
+import structlog
 
-#: Told of an alert right after its orders are on their way (issued), or after its cancel twin is (cancelled).
+from controller.services.alerts import places
+from controller.services.alerts.board import Board
+from controller.services.alerts.composing import Composer, Content
+from controller.services.alerts.gate import Gate, code_hash, new_code
+from controller.services.alerts.giving import LEAD
+from controller.services.alerts.model import (
+    MAX_LIFE,
+    TOKEN_LIFE,
+    Alert,
+    AlertDraft,
+    AlertKind,
+    AlertState,
+    Message,
+    Origin,
+    Person,
+    Repetition,
+    Step,
+)
+from controller.services.alerts.notices import NoticeBook
+from controller.services.alerts.places import Places
+from controller.services.alerts.records import DRAFTS
+from controller.services.alerts.register import AlertRegister, Used
+from controller.services.alerts.review import Asked, Facts, Review, make_review
+from controller.services.alerts.sending import Act, AlertSender
+from controller.services.alerts.templates import TemplateBook
+from controller.services.alerts.watch import BoardRoom
+from controller.services.context import SYSTEM, Actor, Clock, Permission
+from controller.services.directory import Directory
+from controller.services.errors import BusyError, ConflictError, ForbiddenError, InvalidError
+from controller.store.ids import new_id
+from schedules.instants import frames_of
+from schedules.ladder import Priority
+
+#: Told of an alert right after its orders are on their way (issued, extended), or after its cancel twin is (cancelled).
 AlertListener = Callable[[Alert], None]
+#: Alerts whose speech may wait to be made.
+PREPARING: Final = 20
+_WORKERS: Final = 2
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """An alert that waits for its second person. ``code`` is shown to the composer once."""
+    """An alert that waits for its second person. ``code`` is shown to the composer once ('' when asked again later)."""
 
     alert: Alert
     code: str
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """A draft as it was looked at."""
+
+    places: Places
+    content: Content
+    review: Review
+
+
 class AlertDesk:
-    """Use-cases of alerts. ``on_issued`` and ``on_cancelled`` are lists of listeners (quick, never raising)."""
+    """Use-cases of alerts. The ``on_…`` lists hold listeners: quick, never raising."""
 
-    on_issued: list[AlertListener]
-    on_cancelled: list[AlertListener]
+    def __init__(
+        self,
+        *,
+        composer: Composer,
+        book: TemplateBook,
+        register: AlertRegister,
+        boards: BoardRoom,
+        notices: NoticeBook,
+        sender: AlertSender,
+        directory: Directory,
+        facts: Facts,
+        stocked: Callable[[Message], Callable[[str], bool]],
+        clock: Clock,
+    ) -> None:
+        self._composer = composer
+        self._book = book
+        self.register = register
+        self.boards = boards
+        self.notices = notices
+        self.sender = sender
+        self._directory = directory
+        self._facts = facts
+        self._stocked = stocked
+        self._clock = clock
+        self._gate = Gate(directory)
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._codes: dict[str, str] = {}
+        self._preparing: asyncio.Queue[str] = asyncio.Queue(PREPARING)
+        self.on_issued: list[AlertListener] = []
+        self.on_extended: list[AlertListener] = []
+        self.on_cancelled: list[AlertListener] = []
 
-    def alerts(self, actor: Actor) -> Sequence[Alert]:
+    # --- looking -----------------------------------------------------------------------------------------------
+
+    def alerts(self, actor: Actor) -> list[Alert]:
         """Alerts the actor may know of, newest first."""
-        raise NotImplementedError
+        return [alert for alert in self.register.newest_first() if self._may_read(actor, alert)]
 
     def get(self, actor: Actor, alert_id: str) -> Alert:
-        """One alert."""
-        raise NotImplementedError
+        """One alert.
+
+        Raises:
+            NotFoundError, ForbiddenError: it is not there, or not for them.
+        """
+        alert = self.register.get(alert_id)
+        if not self._may_read(actor, alert):
+            raise ForbiddenError("none of your areas is concerned by this alert")
+        return alert
+
+    def code_of(self, actor: Actor, alert: Alert) -> str | None:
+        """The code, for the composer alone and while the alert waits (forgotten by a restart)."""
+        mine = actor.user_id == alert.composed.by.user_id and alert.state.waiting
+        return self._codes.get(alert.id) if mine else None
+
+    def recorded(self, actor: Actor, key: str) -> Used | None:
+        """What this person's idempotency key stands for; None: nothing was recorded under it."""
+        return self.register.used(actor, key)
+
+    def board(self, alert_id: str) -> Board | None:
+        """The board of an alert that was given."""
+        return self.boards.get(alert_id)
+
+    def review(self, actor: Actor, draft: AlertDraft) -> Review:
+        """What it would do, in words and numbers. Changes nothing.
+
+        Raises:
+            InvalidError, NotFoundError, ConflictError, ForbiddenError: it could not be composed like this.
+        """
+        return self._look(self._gate.now(actor), draft).review
+
+    def review_of(self, alert: Alert) -> Review:
+        """What the second person sees: the alert as it was frozen, the fleet as it is now."""
+        clusters = frozenset(each for each in alert.clusters if each in self._directory.clusters)
+        found = Places(clusters, alert.draft.where.scope.everywhere)
+        return self._review(found, alert.title, alert.message, alert.repetition)
+
+    # --- steps -------------------------------------------------------------------------------------------------
 
     async def compose(self, actor: Actor, draft: AlertDraft, *, idempotency_key: str | None = None) -> Composed:
-        """Freeze a draft and arm it (words to be spoken first, armed when they are)."""
-        raise NotImplementedError
+        """Freeze a draft and arm it (words to be spoken are spoken first; it is armed when they are).
+
+        Raises:
+            InvalidError, NotFoundError, ForbiddenError: what is wrong with it.
+            ConflictError: ``idempotency_key_reused``, ``template_not_active``.
+            TooManyError: ``too_many_alerts``.
+            BusyError: ``not_recorded``, ``too_many_preparing``.
+        """
+        actor, now = self._gate.now(actor), self._clock.now()
+        digest = _digest(draft)
+        known = self.register.replay(actor, idempotency_key, "compose", digest)
+        if known is not None:
+            return Composed(known, self.code_of(actor, known) or "")
+        looked = self._look(actor, draft)
+        self._gate.admit_composed(actor, now)
+        alert = self._composed(actor, draft, looked, now)
+        if looked.content.to_speak and self._preparing.full():
+            raise BusyError("too many alerts are being prepared; try again in a moment", code="too_many_preparing")
+        code = new_code()
+        if not looked.content.to_speak:
+            alert = self._armed(alert, code)
+        self._codes[alert.id] = code
+        await self.sender.record(Act("compose", actor, idempotency_key, digest), alert)
+        if looked.content.to_speak:
+            self._preparing.put_nowait(alert.id)
+        return Composed(alert, code)
 
     async def confirm(self, actor: Actor, alert_id: str, code: str, *, idempotency_key: str | None = None) -> Alert:
-        """The second person says yes: it sounds."""
-        raise NotImplementedError
+        """The second person says yes: it sounds.
+
+        Raises:
+            NotFoundError: there is no such alert.
+            ForbiddenError: ``same_person``, ``wrong_code``, ``composer_lost_right``, or the right is missing.
+            ConflictError: ``code_expired``, ``duplicate_order``, or it is not waiting any more.
+            TooManyError: ``too_many_alerts``, ``too_many_codes``.
+            BusyError: ``not_recorded``; nothing was sent.
+        """
+        async with self._turns[alert_id]:
+            actor, alert, now = self._gate.now(actor), self.register.get(alert_id), self._clock.now()
+            if self._done_by(actor, alert, idempotency_key, "confirm"):
+                return self.register.get(alert_id)
+            self._gate.require_second(actor, alert)
+            self._gate.require_armed(alert, now)
+            self._gate.require_code(actor, alert, code, now)
+            given = await self._give(Act("confirm", actor, idempotency_key), alert, "")
+        _tell(self.on_issued, given)
+        return given
 
     async def override(self, actor: Actor, alert_id: str, reason: str, *, idempotency_key: str | None = None) -> Alert:
-        """The composer alone, with a reason: it sounds, and every superior is told."""
-        raise NotImplementedError
+        """The composer alone, with a reason: it sounds, and every superior is told.
+
+        Raises:
+            InvalidError: ``no_reason``.
+            NotFoundError, ForbiddenError, ConflictError, TooManyError, BusyError: as :meth:`confirm`.
+        """
+        if len(reason.strip()) < 3:  # noqa: PLR2004 - a word at least
+            raise InvalidError("say why nobody else can confirm it", code="no_reason")
+        async with self._turns[alert_id]:
+            actor, alert, now = self._gate.now(actor), self.register.get(alert_id), self._clock.now()
+            if self._done_by(actor, alert, idempotency_key, "override"):
+                return self.register.get(alert_id)
+            self._gate.require_alone(actor, alert)
+            self._gate.require_armed(alert, now)
+            given = await self._give(Act("override", actor, idempotency_key), alert, reason.strip())
+        self.tell_superiors(given)
+        _tell(self.on_issued, given)
+        return given
 
     async def extend(
         self, actor: Actor, alert_id: str, until: datetime, *, idempotency_key: str | None = None
     ) -> Alert:
-        """Let it go on longer."""
-        raise NotImplementedError
+        """Let it go on until then: at its cadence, or every two hours if it had none.
+
+        Raises:
+            InvalidError: ``bad_until``.
+            ConflictError: it is over, or a live voice (extend the session).
+            NotFoundError, ForbiddenError, BusyError: as :meth:`confirm`.
+        """
+        async with self._turns[alert_id]:
+            actor, alert, now = self._gate.now(actor), self.register.get(alert_id), self._clock.now()
+            digest = until.isoformat()
+            replayed = self.register.replay(actor, idempotency_key, "extend", digest)
+            if replayed is not None:
+                return replayed
+            self._gate.require(actor, Permission.EMERGENCY_CONFIRM, alert)
+            if not alert.state.given or alert.message is None or alert.start is None:
+                raise ConflictError(f"this alert is {alert.state} and cannot be extended", code="not_sounding")
+            if not now < until <= now + MAX_LIFE:
+                raise InvalidError("extend it to a time within the next 24 hours", code="bad_until")
+            extended = await self.sender.extend(Act("extend", actor, idempotency_key, digest), alert, until)
+        _tell(self.on_extended, extended)
+        return extended
 
     async def cancel(
         self,
@@ -62,16 +270,173 @@ class AlertDesk:
         reason: str = "",
         idempotency_key: str | None = None,
     ) -> Alert:
-        """Silence it and send its cancel twin (or the all-clear template) to the same clusters."""
-        raise NotImplementedError
+        """Silence it, and send its cancel twin (or the all-clear template) to the same clusters. One person's step.
 
-    async def propose(self, draft: AlertDraft) -> Alert:
-        """A draft made by the system (``draft.origin``): a person must compose it anew, then another confirm."""
-        raise NotImplementedError
+        Raises:
+            ConflictError: ``no_all_clear`` template is active; it is over already.
+            BusyError: ``not_recorded``: it was silenced all the same, but no message went out.
+            NotFoundError, ForbiddenError: it is not there, or no right to compose or confirm there.
+        """
+        async with self._turns[alert_id]:
+            actor, alert = self._gate.now(actor), self.register.get(alert_id)
+            ended = AlertState.CLEARED if all_clear else AlertState.CANCELLED
+            step = "clear" if all_clear else "cancel"
+            replayed = self.register.replay(actor, idempotency_key, step)
+            if replayed is not None or alert.state is ended:
+                return replayed or alert
+            self._gate.require_either(actor, alert)
+            over = replace(alert, state=ended, ended=Step(_person(actor), self._clock.now(), reason.strip()))
+            if alert.state.waiting:
+                await self.sender.record(Act(step, actor, idempotency_key), over)
+                return over
+            if not alert.state.given:
+                raise ConflictError(f"this alert is {alert.state} already", code=f"alert_{alert.state}")
+            await self.sender.silence(Act(step, actor, idempotency_key), over)
+        _tell(self.on_cancelled, over)
+        return over
 
     async def issue_automatic(self, draft: AlertDraft, policy_name: str) -> Alert:
-        """Send at once, by a policy that was approved beforehand. Templates only; superiors are told."""
-        raise NotImplementedError
+        """Send at once, by a policy that was approved beforehand. Templates only; every superior is told.
+
+        Raises:
+            InvalidError: ``not_a_template``, and what is wrong with the draft.
+            ConflictError: ``duplicate_order``, ``template_not_active``.
+            BusyError: ``not_recorded``.
+        """
+        if draft.kind is not AlertKind.TEMPLATE:
+            raise InvalidError("only templates are sent without people", code="not_a_template")
+        if draft.origin.kind != "policy":
+            draft = replace(draft, origin=Origin("policy", policy_name, draft.origin.summary))
+        looked = self._look(SYSTEM, draft)
+        alert = self._armed(self._composed(SYSTEM, draft, looked, self._clock.now()), new_code())
+        await self.sender.record(Act("compose", SYSTEM), alert)
+        async with self._turns[alert.id]:
+            given = await self._give(Act("confirm", SYSTEM), alert, f"policy {policy_name}")
+        self.tell_superiors(given)
+        _tell(self.on_issued, given)
+        return given
+
+    async def run(self) -> None:
+        """Make the speech of text alerts until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for number in range(_WORKERS):
+                group.create_task(self._prepare(), name=f"alert-speech-{number}")
+
+    def tell_superiors(self, alert: Alert) -> None:
+        """Notices about an alert that one person, or a policy, gave alone."""
+        if alert.given is None:
+            return
+        who = "Chính sách tự động" if alert.draft.origin.kind == "policy" else alert.given.by.name
+        text = (
+            f"{who} đã tự phát cảnh báo “{alert.title}” tại {len(alert.clusters)} cụm loa lúc "
+            f"{alert.given.at.isoformat(timespec='seconds')} mà không có người thứ hai xác nhận. "
+            f"Lý do: {alert.given.reason}"
+        )
+        told = self.notices.superiors(alert.clusters, besides=alert.given.by.user_id)
+        self.notices.post(told, "alert_alone", alert.id, text)
+
+    # --- inside ------------------------------------------------------------------------------------------------
+
+    def _look(self, actor: Actor, draft: AlertDraft) -> Looked:
+        found = places.resolve(self._directory, draft.where)
+        places.require(self._directory, actor, Permission.EMERGENCY_COMPOSE, draft.where, found.clusters)
+        now = self._clock.now()
+        content = self._composer.content(draft, now)
+        self._composer.require_playable(content, found, draft, now + LEAD)
+        return Looked(found, content, self._review(found, content.title, content.message, content.repetition))
+
+    def _review(self, found: Places, title: str, message: Message | None, repetition: Repetition) -> Review:
+        stocked = (lambda _: True) if message is None else self._stocked(message)
+        facts = replace(self._facts, stocked=stocked)
+        return make_review(facts, Asked(found, title, message, repetition, self._clock.now() + LEAD))
+
+    def _composed(self, actor: Actor, draft: AlertDraft, looked: Looked, now: datetime) -> Alert:
+        content = looked.content
+        voice = draft.kind is AlertKind.VOICE
+        return Alert(
+            id=new_id("al"),
+            title=content.title,
+            category=content.category,
+            priority=Priority.EMERGENCY_LIVE if voice else Priority.EMERGENCY_STORED,
+            draft=draft,
+            clusters=looked.places.clusters,
+            message=content.message,
+            twin=content.twin,
+            repetition=content.repetition,
+            state=AlertState.COMPOSED,
+            composed=Step(_person(actor), now),
+            template_version=content.template_version,
+            length=frames_of(looked.review.length),
+        )
+
+    def _armed(self, alert: Alert, code: str) -> Alert:
+        return replace(
+            alert,
+            state=AlertState.ARMED,
+            code_sha256=code_hash(alert.id, code),
+            code_expires=self._clock.now() + TOKEN_LIFE,
+        )
+
+    async def _prepare(self) -> None:
+        while True:
+            alert_id = await self._preparing.get()
+            alert = self.register.alerts.get(alert_id)
+            if alert is not None and alert.state is AlertState.COMPOSED:
+                try:
+                    await self._arm_spoken(alert)
+                except BusyError as error:  # the disk: a person composes it again
+                    _log.error("alert_not_armed", alert=alert_id, why=error.detail)
+
+    async def _arm_spoken(self, alert: Alert) -> None:
+        actor = Actor(alert.composed.by.user_id, alert.composed.by.name)
+        try:
+            message, twin = await self._composer.speak(alert.draft, alert.title)
+            content = Content(alert.title, alert.category, alert.repetition, message, twin)
+            found = Places(alert.clusters)
+            length = self._composer.require_playable(content, found, alert.draft, self._clock.now() + LEAD)
+        except InvalidError as error:
+            failed = replace(alert, state=AlertState.EXPIRED, fault=f"{error.code}: {error.detail}")
+            await self.sender.record(Act("fail", actor), failed)
+            return
+        if self.register.get(alert.id).state is AlertState.COMPOSED:  # nobody cancelled it meanwhile
+            ready = replace(alert, message=message, twin=twin, length=frames_of(length))
+            await self.sender.record(Act("arm", actor), self._armed(ready, self._codes[alert.id]))
+
+    def _done_by(self, actor: Actor, alert: Alert, key: str | None, step: str) -> bool:
+        """Whether this very person took this very step before: a double click, a retry, another tab."""
+        if self.register.replay(actor, key, step) is not None:
+            return True
+        return alert.given is not None and alert.given.by.user_id == actor.user_id
+
+    async def _give(self, act: Act, alert: Alert, reason: str) -> Alert:
+        now = self._clock.now()
+        known = self._directory.clusters
+        clusters = frozenset(each for each in alert.clusters if each in known and known[each].active)
+        if not clusters:
+            raise ConflictError("none of its clusters is in use any more", code="no_target")
+        if alert.draft.kind is AlertKind.TEMPLATE and alert.draft.template is not None:
+            self._book.ready(alert.draft.template)  # rejected or retired meanwhile: refuse
+        state = AlertState.OVERRIDDEN if act.step == "override" else AlertState.CONFIRMED
+        given = replace(alert, state=state, given=Step(_person(act.actor), now, reason), clusters=clusters)
+        self.sender.require_new(given)
+        self._gate.admit_given(act.actor, now)
+        return await self.sender.sound(act, given)
+
+    def _may_read(self, actor: Actor, alert: Alert) -> bool:
+        return any(
+            self._directory.allows(actor, Permission.READ, area_id)
+            for area_id in places.areas_of(self._directory, alert.clusters)
+        )
 
 
-__all__ = ["AlertDesk", "AlertListener", "Composed", "timedelta"]
+def _person(actor: Actor) -> Person:
+    return Person(actor.user_id, actor.name)
+
+
+def _digest(draft: AlertDraft) -> str:
+    return hashlib.sha256(repr(sorted(DRAFTS.dump(draft).items())).encode()).hexdigest()
+
+
+def _tell(listeners: list[AlertListener], alert: Alert) -> None:
+    for listener in listeners:
+        listener(alert)

@@ -141,7 +141,10 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class AlertDraft:
-    """What someone wants to send. ``words`` and ``cancel_words`` are for :attr:`AlertKind.TEXT` only."""
+    """What someone wants to send. ``words`` and ``cancel_words`` are for :attr:`AlertKind.TEXT` only.
+
+    ``repetition`` None: as the template says, or three times. ``again``: the same within three minutes is meant.
+    """
 
     where: Where
     kind: AlertKind = AlertKind.TEMPLATE
@@ -151,7 +154,7 @@ class AlertDraft:
     tone: Tone = Tone.SIREN
     words: tuple[Words, ...] = ()
     cancel_words: tuple[Words, ...] = ()
-    repetition: Repetition = field(default_factory=Repetition)
+    repetition: Repetition | None = None
     valid: timedelta = DEFAULT_VALID
     again: bool = False
     origin: Origin = field(default_factory=Origin)
@@ -217,6 +220,7 @@ class Alert:
     clusters: frozenset[str]
     message: Message | None  # None: live voice, or its speech is not made yet
     twin: Message | None
+    repetition: Repetition
     state: AlertState
     composed: Step
     code_sha256: str = ""
@@ -228,6 +232,7 @@ class Alert:
     rules: tuple[str, ...] = ()
     length: Frames = _NO_SOUND  # of one round at the cluster that sounds longest
     ended: Step | None = None
+    voice: str = ""  # the live session, for AlertKind.VOICE
     fault: str = ""  # why its speech could not be made
 
     @property
@@ -242,4 +247,4 @@ class Alert:
         if not started or self.start is None:
             return str(self.state)
         first_round = self.start + timedelta(seconds=self.length / 48_000)
-        return "repeating" if self.draft.repetition.every is not None and now > first_round else "sounding"
+        return "repeating" if self.repetition.every is not None and now > first_round else "sounding"

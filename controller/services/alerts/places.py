@@ -85,7 +85,7 @@ def _inside(directory: Directory, where: Where) -> tuple[frozenset[str], int]:
     if not where.polygons and not where.circles:
         return frozenset(), 0
     try:
-        shapes = [*map(Polygon.parse, where.polygons), *map(Circle.parse, where.circles)]
+        shapes: list[Polygon | Circle] = [*map(Polygon.parse, where.polygons), *map(Circle.parse, where.circles)]
     except ShapeError as error:
         raise InvalidError(str(error), code="bad_shape") from error
     found: set[str] = set()

@@ -1,0 +1,263 @@
+"""An alert's decisions carried out: journalled with their orders in one line, sent, followed on a board.
+
+Rules kept here:
+
+1. Everything is read from memory; the journal's line is the only wait.
+2. A decision and its orders are recorded together or not at all; a board exists before the first answer can come.
+3. Silence first: a cancel message that the disk refuses does not keep the alert sounding.
+
+Not here: who may (:mod:`…alerts.gate`), the steps (:mod:`…alerts.desk`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+from controller.services.alerts.giving import LEAD, Orders, Sounding, content_of, orders_of
+from controller.services.alerts.model import (
+    CADENCE,
+    DEFAULT_VALID,
+    MAX_LIFE,
+    VOICE_LIFE,
+    Alert,
+    AlertKind,
+    Category,
+    Message,
+    Repetition,
+)
+from controller.services.alerts.register import AlertRegister, Used, decision
+from controller.services.alerts.sounding import approved
+from controller.services.alerts.templates import TemplateBook
+from controller.services.alerts.watch import BoardRoom
+from controller.services.context import Actor, Clock
+from controller.services.directory import Directory
+from controller.services.dispatch import Courier, Sheet
+from controller.services.errors import BusyError, ConflictError
+from controller.services.order_rules import OrderMemory, Start
+from protocol.documents import WithdrawOrder
+from schedules.ladder import Priority
+from schedules.model import Approval
+
+_SILENCE_LIFE: Final = timedelta(hours=24)
+_TWICE: Final = Repetition(2, timedelta(seconds=5))
+
+
+class Voice(Protocol):
+    """The live desk, as far as an emergency's voice goes."""
+
+    async def start_emergency(
+        self, actor: Actor, *, clusters: Collection[str], title: str, alert_id: str, max_duration: timedelta
+    ) -> object:
+        """Open a voice of class 90."""
+        ...
+
+    def end_of_alert(self, alert_id: str) -> None:
+        """The alert is over: so is its voice."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One step somebody takes. ``key`` makes it repeatable, ``digest`` says what was asked."""
+
+    step: str  # compose | arm | fail | confirm | override | extend | cancel | clear | expire
+    actor: Actor
+    key: str | None = None
+    digest: str = ""
+
+
+class AlertSender:
+    """Carries decisions out."""
+
+    def __init__(
+        self,
+        *,
+        register: AlertRegister,
+        boards: BoardRoom,
+        book: TemplateBook,
+        courier: Courier,
+        directory: Directory,
+        memory: OrderMemory,
+        clock: Clock,
+    ) -> None:
+        self._register = register
+        self._boards = boards
+        self._book = book
+        self._courier = courier
+        self._directory = directory
+        self._memory = memory
+        self._clock = clock
+        self.voice: Voice | None = None
+
+    async def record(self, act: Act, alert: Alert) -> None:
+        """Journal a decision that sends nothing.
+
+        Raises:
+            BusyError: ``not_recorded``.
+        """
+        note = decision(act.step, alert, act.actor, key=act.key, digest=act.digest)
+        await self._courier.note([note], actor=act.actor.audit_name)
+        self._done(act, alert)
+
+    def require_new(self, alert: Alert) -> None:
+        """Refuse what was started there a moment ago.
+
+        Raises:
+            ConflictError: ``duplicate_order``.
+        """
+        earlier = self._memory.duplicate_of(same_start(alert), self._clock.now())
+        if earlier is not None and not alert.draft.again:
+            raise ConflictError(
+                f"the same was started there less than 3 minutes ago ({earlier}); say 'again' if you mean it",
+                code="duplicate_order",
+            )
+
+    async def sound(self, act: Act, alert: Alert) -> Alert:
+        """Let a decided alert (``given`` is set) sound.
+
+        Raises:
+            BusyError: ``not_recorded``; nothing was sent.
+            ConflictError: ``no_live_desk``.
+        """
+        now = self._clock.now()
+        alert = replace(alert, start=now + LEAD)
+        if alert.message is None:
+            alert = await self._speak_live(act, alert)
+        else:
+            approval = Approval(act.actor.name, now)
+            twin = None if alert.twin is None else approved(alert.twin, approval)
+            alert = replace(alert, message=approved(alert.message, approval), twin=twin, rules=(f"{alert.id}_1",))
+            orders = orders_of(self._sounding(alert, alert.rules[0], alert.message, alert.repetition))
+            alert = replace(alert, expires=orders.expires)
+            await self._send(act, alert, orders)
+        self._memory.started(same_start(alert), alert.id, now)
+        return alert
+
+    async def extend(self, act: Act, alert: Alert, until: datetime) -> Alert:
+        """Let a sounding alert go on.
+
+        While it still repeats and a day has not passed since its start, the same order with a later end takes the place
+        of the first one; otherwise it is a new order that begins at once.
+
+        Raises:
+            BusyError: ``not_recorded``; nothing was sent.
+        """
+        assert alert.start is not None  # noqa: S101 - it was given
+        now = self._clock.now()
+        repetition = replace(alert.repetition, every=alert.repetition.every or CADENCE, until=until)
+        goes_on = alert.repetition.every is not None and until <= alert.start + MAX_LIFE
+        goes_on = goes_on and alert.expires is not None and now < alert.expires
+        rules = alert.rules if goes_on else (*alert.rules, f"{alert.id}_{len(alert.rules) + 1}")
+        alert = replace(alert, repetition=repetition, rules=rules, start=alert.start if goes_on else now + LEAD)
+        orders = orders_of(self._sounding(alert, rules[-1], alert.message, repetition))
+        alert = replace(alert, expires=orders.expires)
+        await self._send(act, alert, orders)
+        return alert
+
+    async def silence(self, act: Act, alert: Alert) -> None:
+        """End an alert that was given (``ended`` is set): silence, then its twin, or the all-clear (step ``clear``).
+
+        Raises:
+            ConflictError: ``no_all_clear``; nothing was done.
+            BusyError: ``not_recorded``: it is silent, but no message went out.
+        """
+        message = self._all_clear() if act.step == "clear" else alert.twin
+        silence = tuple(Sheet(WithdrawOrder(rule), alert.clusters) for rule in alert.rules)
+        now = self._clock.now()
+        self._courier.retire_rules(frozenset(alert.rules))
+        if self.voice is not None and alert.draft.kind is AlertKind.VOICE:
+            self.voice.end_of_alert(alert.id)
+        if message is not None:
+            await self._silence_and_tell(act, alert, message, silence)
+        elif silence:
+            await self._dispatch(act, alert, silence, _SILENCE_LIFE)
+        else:
+            await self.record(act, alert)
+        self._memory.silenced(alert.clusters, now)
+        self._boards.silenced(alert.id, now)
+
+    async def _silence_and_tell(self, act: Act, alert: Alert, message: Message, silence: tuple[Sheet, ...]) -> None:
+        now, rule = self._clock.now(), f"{alert.id}_c"
+        said = approved(message, Approval(act.actor.name, now))
+        last = replace(alert, start=now + LEAD)
+        orders = orders_of(replace(self._sounding(last, rule, said, _TWICE), valid=DEFAULT_VALID))
+        self._boards.open(rule, (rule,), alert.clusters, now + LEAD, orders.expires)
+        try:
+            await self._dispatch(act, alert, (*silence, *orders.sheets), orders.expires - now)
+        except BusyError:
+            self._boards.drop(rule)
+            if silence:  # rule 3
+                await self._courier.give_all(silence, actor=act.actor.audit_name, life=_SILENCE_LIFE)
+            raise
+
+    async def _speak_live(self, act: Act, alert: Alert) -> Alert:
+        if self.voice is None:
+            raise ConflictError("there is no live desk here", code="no_live_desk")
+        now = self._clock.now()
+        alert = replace(alert, expires=now + VOICE_LIFE)
+        await self.record(act, alert)
+        self._boards.open(alert.id, (), alert.clusters, now, now + VOICE_LIFE)
+        session = await self.voice.start_emergency(
+            act.actor, clusters=alert.clusters, title=alert.title, alert_id=alert.id, max_duration=VOICE_LIFE
+        )
+        alert = replace(alert, voice=str(getattr(session, "id", "")))
+        self._register.put(alert)
+        return alert
+
+    def _all_clear(self) -> Message:
+        ready = next((each for each in self._book.in_use() if each.spec.category is Category.ALL_CLEAR), None)
+        if ready is None:
+            raise ConflictError("no all-clear template is active; cancel it instead", code="no_all_clear")
+        return ready.message
+
+    def _sounding(self, alert: Alert, rule: str, message: Message | None, repetition: Repetition) -> Sounding:
+        assert message is not None  # noqa: S101 - the callers looked
+        assert alert.start is not None  # noqa: S101 - it is being given
+        known = self._directory.clusters
+        return Sounding(
+            rule_id=rule,
+            title=alert.title,
+            priority=Priority.EMERGENCY_STORED,
+            message=message,
+            languages={each: known[each].languages for each in alert.clusters if each in known},
+            repetition=repetition,
+            start=alert.start,
+            valid=alert.draft.valid,
+        )
+
+    async def _send(self, act: Act, alert: Alert, orders: Orders) -> None:
+        assert alert.start is not None  # noqa: S101 - it is being given
+        fresh = self._boards.get(alert.id) is None
+        if fresh:
+            self._boards.open(alert.id, alert.rules, alert.clusters, alert.start, orders.expires)
+        try:
+            await self._dispatch(act, alert, orders.sheets, orders.expires - self._clock.now())
+        except BusyError:
+            if fresh:
+                self._boards.drop(alert.id)
+            raise
+        self._boards.prolong(alert.id, alert.rules, orders.expires)
+
+    async def _dispatch(self, act: Act, alert: Alert, sheets: tuple[Sheet, ...], life: timedelta) -> None:
+        await self._courier.give_all(
+            sheets,
+            actor=act.actor.audit_name,
+            life=max(life, timedelta(minutes=1)),
+            details={"alert": alert.id},
+            idempotency_key=act.key,
+            notes=[decision(act.step, alert, act.actor, key=act.key, digest=act.digest)],
+        )
+        self._done(act, alert)
+
+    def _done(self, act: Act, alert: Alert) -> None:
+        self._register.put(alert)
+        self._register.use(act.actor, act.key, Used(alert.id, act.step, self._clock.now(), act.digest))
+
+
+def same_start(alert: Alert) -> Start:
+    """What the duplicate rule compares."""
+    content = ("voice",) if alert.message is None else content_of(alert.message, alert.repetition.times)
+    return Start(alert.priority, content, alert.clusters)

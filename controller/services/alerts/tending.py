@@ -1,0 +1,120 @@
+"""What happens to alerts without anybody asking: codes expire, soundings end, STOP ends them, a restart finds them again.
+
+Rules kept here:
+
+1. Every second: an alert nobody confirmed in time is ``expired``; one whose last order has expired is ``expired``, or
+   ``missed`` when no cluster sounded. A disk that refuses to record that is asked again the next second.
+2. A STOP over all of its clusters ends an alert (``cancelled``, reason STOP).
+3. At start: alerts from the database and then from the journal, boards from what was written down and what the courier
+   has taken up again, notices of alerts that were given alone, the duplicate rule.
+
+Not here: the steps people take (:mod:`…alerts.desk`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+import structlog
+
+from controller.services.alerts.books import AlertBooks
+from controller.services.alerts.desk import AlertDesk
+from controller.services.alerts.model import Alert, AlertState, Person, Step
+from controller.services.alerts.register import PREFIX
+from controller.services.alerts.sending import Act, same_start
+from controller.services.alerts.stock import AlertStock
+from controller.services.context import SYSTEM, Clock
+from controller.services.errors import BusyError
+from controller.services.order_rules import REPEAT_WINDOW, OrderMemory
+from controller.store.journal import JournalEntry
+
+_SYSTEM: Final = Person(SYSTEM.user_id, SYSTEM.name)
+
+_log = structlog.get_logger(__name__)
+
+
+class AlertTender:
+    """Looks after alerts."""
+
+    def __init__(
+        self, desk: AlertDesk, books: AlertBooks, stock: AlertStock, memory: OrderMemory, clock: Clock
+    ) -> None:
+        self._desk = desk
+        self._books = books
+        self._stock = stock
+        self._memory = memory
+        self._clock = clock
+        self._ending: dict[str, Alert] = {}
+
+    async def restore(self, entries: Iterable[JournalEntry]) -> None:
+        """Take everything up again (at start, after the courier has)."""
+        now, register = self._clock.now(), self._desk.register
+        journalled = [entry for entry in entries if entry.kind.startswith(PREFIX)]
+        register.restore(journalled, await self._books.rows(now), now)
+        for alert in list(register.alerts.values()):
+            if alert.state is AlertState.COMPOSED:
+                self._ending[alert.id] = replace(
+                    alert, state=AlertState.EXPIRED, fault="interrupted: the controller was restarted; compose it again"
+                )
+            if alert.given is None or alert.start is None:
+                continue
+            self._desk.boards.open(alert.id, alert.rules, alert.clusters, alert.start, alert.expires or alert.start)
+            board = self._desk.boards.get(alert.id)
+            if board is not None:
+                board.restore(await self._books.rungs(alert.id))
+            if alert.state.given and now - alert.given.at < REPEAT_WINDOW:
+                self._memory.started(same_start(alert), alert.id, alert.given.at)
+            if alert.solo:
+                self._desk.tell_superiors(alert)  # a notice that is there already is not made again
+        self._desk.boards.recall()
+        await self._stock.refresh()
+
+    async def tick(self) -> None:
+        """Look at the time."""
+        now = self._clock.now()
+        for alert in list(self._desk.register.alerts.values()):
+            over = self._over(alert, now)
+            if over is not None:
+                self._ending[alert.id] = over
+        for alert_id, over in list(self._ending.items()):
+            await self._end(alert_id, over)
+        await self._stock.refresh()
+        await self._books.write()
+
+    def stopped(self, clusters: frozenset[str] | None, at: datetime) -> None:
+        """STOP was ordered (for :attr:`controller.services.orders.OrderDesk.stop_listeners`)."""
+        self._desk.boards.stopped(clusters, at)
+        for alert in self._desk.register.alerts.values():
+            if alert.state.given and (clusters is None or alert.clusters <= clusters):
+                self._ending[alert.id] = replace(alert, state=AlertState.CANCELLED, ended=Step(_SYSTEM, at, "STOP"))
+
+    async def _end(self, alert_id: str, over: Alert) -> None:
+        current = self._desk.register.alerts.get(alert_id)
+        if current is None or not (current.state.given or current.state.waiting):
+            del self._ending[alert_id]  # somebody ended it meanwhile
+            return
+        try:
+            await self._desk.sender.record(Act("expire", SYSTEM), over)
+        except BusyError as error:
+            _log.warning("alert_end_not_recorded", alert=alert_id, why=error.detail)
+            return
+        del self._ending[alert_id]
+        board = self._desk.boards.get(alert_id)
+        if board is not None:
+            board.close(self._clock.now())
+        if over.state is AlertState.CANCELLED:
+            for listener in self._desk.on_cancelled:
+                listener(over)
+
+    def _over(self, alert: Alert, now: datetime) -> Alert | None:
+        if alert.state is AlertState.ARMED and alert.code_expires is not None and now >= alert.code_expires:
+            return replace(alert, state=AlertState.EXPIRED, ended=Step(_SYSTEM, now, "nobody confirmed it"))
+        if alert.state.given and alert.expires is not None and now >= alert.expires:
+            board = self._desk.boards.get(alert.id)
+            heard = board is None or alert.message is None or board.sounded() > 0
+            state = AlertState.EXPIRED if heard else AlertState.MISSED
+            return replace(alert, state=state, ended=Step(_SYSTEM, now, ""))
+        return None
