@@ -32,6 +32,9 @@ from schedules.instants import SAMPLE_RATE, Frames, MonoUs
 
 _NEVER: Final = float("inf")
 
+#: Samples in which a sound rises that was interrupted: 20 ms.
+RETURN_FRAMES: Final = SAMPLE_RATE * 20 // 1000
+
 #: Samples in which the fader moves.
 LEVEL_FRAMES: Final = LEVEL_RAMP_MS * SAMPLE_RATE // 1000
 
@@ -273,7 +276,8 @@ class Voice:
         return float(round(position)) if self._servo.exact else position
 
     def _start(self, place: int, dac: float) -> int:
-        self._fade.go(1.0, self._fade_in)
+        # What comes back after its output was lost rises slowly, however briskly it began.
+        self._fade.go(1.0, max(self._fade_in, RETURN_FRAMES) if self._started else self._fade_in)
         if not self._muted:
             self._tell_start(dac + place / FRAMES_PER_US)
         return place
