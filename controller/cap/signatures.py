@@ -31,13 +31,15 @@ from typing import Any, Final
 from cryptography.x509 import Certificate, load_der_x509_certificate
 from lxml import etree
 from signxml.algorithms import CanonicalizationMethod, DigestAlgorithm, SignatureMethod
+from signxml.exceptions import InvalidDigest, InvalidSignature
 from signxml.verifier import SignatureConfiguration, VerifyResult, XMLVerifier
 
+from controller.cap.document import hardened_parser
 from controller.cap.elements import SIGNATURE_NAMESPACE
 from controller.cap.trust import Trust, trust_in
 
 #: Signatures on one alert that are looked at.
-MAX_SIGNATURES: Final = 3
+MAX_SIGNATURES: Final = 2
 #: Certificates in one signature that are looked at.
 MAX_CERTIFICATES: Final = 4
 
@@ -158,7 +160,7 @@ def _check(alert: etree._Element, index: int, now: datetime, trust: Sequence[Cer
     if content is None or content.tag != alert.tag:
         return _Checked(fault="signature_partial", detail="what is signed is not the alert")
     judged = trust_in(verified.signature_key, chain, trust=trust, now=now)
-    if weak and judged.fault is None:
+    if weak:
         judged = Trust(None, "signature_weak", "it is made with SHA-1, which can be forged")
     return _Checked(content, judged, judged.fault or "", judged.detail)
 
@@ -219,20 +221,30 @@ def _verify(
         keys = [None] if raw_key else list(trust)
     if not keys:
         raise _UncheckableError("the signature does not say whose it is")
-    failure: Exception | None = None
-    for document in _documents(alert, index):
-        for key in keys:
-            try:
-                verified = _verify_with(document, key)
-            except Exception as error:  # noqa: BLE001 - remembered; raised when nothing fits
-                failure = failure or error
-                continue
-            others = [one for one in chain if one is not key]
-            return verified, [key, *others] if key is not None and chain else []
+    for document, skeleton in _documents(alert, index):
+        key_at = next((at for at, key in enumerate(keys) if _fits(skeleton, key)), None)
+        if key_at is None:
+            continue
+        key = keys[key_at]
+        others = [one for one in chain if one is not key]
+        try:
+            return _verify_with(document, key), [key, *others] if key is not None and chain else []
+        except InvalidDigest:
+            continue  # made of another form of the document, or altered
     if not chain and not raw_key:
         raise _UncheckableError("the signature does not say whose it is, and no trusted certificate fits")
-    assert failure is not None  # noqa: S101 - there was at least one key
-    raise failure
+    raise InvalidSignature("the signature does not fit the alert: one of them was altered")
+
+
+def _fits(skeleton: bytes, key: Certificate | None) -> bool:
+    """Whether ``key`` made the signature, whatever it is of: cheap, so that many keys can be tried on a large alert."""
+    try:
+        _verify_with(skeleton, key)
+    except InvalidDigest:
+        return True
+    except Exception:  # noqa: BLE001 - of the wrong kind, unreadable, not canonical: it does not fit
+        return False
+    return True
 
 
 def _verify_with(document: bytes, key: Certificate | None) -> VerifyResult:
@@ -246,14 +258,14 @@ def _verify_with(document: bytes, key: Certificate | None) -> VerifyResult:
     )
     if key is not None:  # whether it is in its time is judged apart from whether the signature is intact
         config = replace(config, verification_time=key.not_valid_before_utc)
-    verified = _Verifier().verify(document, x509_cert=key, parser=_parser(), expect_config=config)
+    verified = _Verifier().verify(document, x509_cert=key, parser=hardened_parser(), expect_config=config)
     if isinstance(verified, list):
         raise _PartialError("a signature of an alert has exactly one reference")
     return verified
 
 
-def _documents(alert: etree._Element, index: int) -> Iterator[bytes]:
-    """The bytes a signature may have been made of, the likeliest first.
+def _documents(alert: etree._Element, index: int) -> Iterator[tuple[bytes, bytes]]:
+    """The bytes a signature may have been made of, the likeliest first; each with a skeleton: the signature alone.
 
     The other signatures are removed (then, for the first one, left). What is still of the envelope's namespaces is
     kept, then taken off: senders sign before they wrap.
@@ -275,11 +287,20 @@ def _documents(alert: etree._Element, index: int) -> Iterator[bytes]:
         for document in (etree.tostring(root), etree.tostring(tidy)):
             if document not in seen:
                 seen.add(document)
-                yield document
+                yield document, _skeleton(document)
+
+
+def _skeleton(document: bytes) -> bytes:
+    """The alert's own tag with nothing in it but its first signature: the same namespaces, few bytes."""
+    root = etree.fromstring(document, hardened_parser())
+    for child in list(root):
+        if child.tag != _SIGNATURE:
+            root.remove(child)
+    return etree.tostring(root)
 
 
 def _reparsed(element: etree._Element) -> etree._Element:
-    return etree.fromstring(etree.tostring(element, with_tail=False), _parser())
+    return etree.fromstring(etree.tostring(element, with_tail=False), hardened_parser())
 
 
 def _remove(signature: etree._Element) -> None:
@@ -291,7 +312,3 @@ def _remove(signature: etree._Element) -> None:
     else:
         parent.text = (parent.text or "") + (signature.tail or "")
     parent.remove(signature)
-
-
-def _parser() -> etree.XMLParser[etree._Element]:
-    return etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, collect_ids=False)

@@ -1,0 +1,166 @@
+"""Alerts written and read again: the same values, schema-clean, whatever the texts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from controller.cap import (
+    AlertKey,
+    CapAlert,
+    CapArea,
+    CapError,
+    CapInfo,
+    CapResource,
+    Circle,
+    NameValue,
+    Polygon,
+    Verdict,
+    sign_alert,
+    write_alert,
+)
+from controller.cap.alert import (
+    CATEGORIES,
+    CERTAINTIES,
+    MESSAGE_TYPES,
+    RESPONSES,
+    SCOPES,
+    SEVERITIES,
+    STATUSES,
+    URGENCIES,
+)
+from tests.unit.controller.cap.cap_kit import FLOOD, NOW, identity, read_one
+
+#: What XML 1.0 can carry, and a sender may mean: letters, marks, markup, line ends.
+letters = st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="\ufffe\uffff", include_characters="\t\n\r")
+prose = st.text(letters, max_size=60).map(str.strip)
+words = st.text(letters, min_size=1, max_size=20).map(str.strip).filter(bool)
+names = st.text(st.characters(categories=("L", "N", "Pd", "Po"), exclude_characters=",<&"), min_size=1, max_size=30)
+moments = st.datetimes(datetime(1990, 1, 1), datetime(2090, 1, 1)).map(lambda at: at.replace(microsecond=0, tzinfo=UTC))  # noqa: DTZ001
+keys = st.builds(AlertKey, names, names, moments)
+pairs = st.lists(st.builds(NameValue, words, prose), max_size=3).map(tuple)
+hundredths_lat = st.integers(-9000, 9000).map(lambda n: n / 100)
+hundredths_lon = st.integers(-18000, 18000).map(lambda n: n / 100)
+corners = st.lists(st.tuples(hundredths_lat, hundredths_lon), min_size=3, max_size=8, unique=True).map(tuple)
+polygons = st.builds(Polygon, corners)
+circles = st.builds(Circle, hundredths_lat, hundredths_lon, st.integers(0, 20000).map(float))
+areas = st.builds(
+    CapArea,
+    desc=words,
+    polygons=st.lists(polygons, max_size=2).map(tuple),
+    circles=st.lists(circles, max_size=2).map(tuple),
+    geocodes=pairs,
+)
+resources = st.builds(
+    CapResource, desc=words, mime_type=st.just("audio/mpeg"), uri=prose, size=st.none() | st.integers(0, 10**12)
+)
+
+
+def some(*choices: str) -> st.SearchStrategy[tuple[str, ...]]:
+    return st.lists(st.sampled_from(choices), max_size=3).map(tuple)
+
+
+infos = st.builds(
+    CapInfo,
+    language=st.none() | st.sampled_from(["vi", "bru", "en-US"]),
+    categories=st.lists(st.sampled_from(CATEGORIES), min_size=1, max_size=3).map(tuple),
+    event=words,
+    response_types=some(*RESPONSES),
+    urgency=st.sampled_from(URGENCIES),
+    severity=st.sampled_from(SEVERITIES),
+    certainty=st.sampled_from(CERTAINTIES),
+    audience=prose,
+    event_codes=pairs,
+    effective=st.none() | moments,
+    onset=st.none() | moments,
+    expires=st.none() | moments,
+    sender_name=prose,
+    headline=prose,
+    description=prose,
+    instruction=prose,
+    web=prose,
+    contact=prose,
+    parameters=pairs,
+    resources=st.lists(resources, max_size=2).map(tuple),
+    areas=st.lists(areas, max_size=2).map(tuple),
+)
+alerts = st.builds(
+    CapAlert,
+    identifier=names,
+    sender=names,
+    sent=moments,
+    status=st.sampled_from(STATUSES),
+    msg_type=st.sampled_from(MESSAGE_TYPES),
+    scope=st.sampled_from(SCOPES),
+    source=prose,
+    restriction=prose,
+    addresses=prose,
+    codes=st.lists(words, max_size=2).map(tuple),
+    note=prose,
+    references=st.lists(keys, max_size=3, unique=True).map(tuple),
+    incidents=prose,
+    infos=st.lists(infos, max_size=3).map(tuple),
+)
+
+#: Flags that do not speak of the form but of the sense.
+SENSE = {"expired", "stale", "no_info", "references_missing", "restriction_missing", "addresses_missing"}
+
+
+@given(alerts)
+@settings(max_examples=150)
+def test_what_is_written_reads_back_the_same(alert: CapAlert) -> None:
+    reading = read_one(write_alert(alert))
+    assert reading.alert == alert
+    assert set(reading.flags) <= SENSE
+    assert write_alert(reading.alert) == write_alert(alert)
+
+
+@given(alerts)
+@settings(max_examples=25)
+def test_signed_it_reads_back_the_same_and_valid(alert: CapAlert) -> None:
+    who = SIGNER
+    reading = read_one(sign_alert(write_alert(alert), who.key, who.certificate), (who.certificate,))
+    assert (reading.signature, reading.alert) == (Verdict.VALID, alert)
+
+
+SIGNER = identity()
+
+
+def test_the_form() -> None:
+    alert = read_one(FLOOD.encode()).alert
+    assert alert is not None
+    text = write_alert(alert).decode()
+    assert text.startswith(
+        "<?xml version='1.0' encoding='UTF-8'?>\n<alert xmlns=\"urn:oasis:names:tc:emergency:cap:1.2\">\n"
+    )
+    assert "<sent>2026-10-17T09:30:00-00:00</sent>" in text
+    assert "<circle>16.6,107 12.5</circle>" in text
+    assert "<event>Lũ quét</event>" in text
+
+
+def test_times_keep_their_zone() -> None:
+    at = datetime(2026, 10, 17, 16, 30, tzinfo=timezone(timedelta(hours=7)))
+    alert = CapAlert("a", "b", at, "Actual", "Alert")
+    assert b"<sent>2026-10-17T16:30:00+07:00</sent>" in write_alert(alert)
+    assert read_one(write_alert(alert)).alert == alert
+
+
+@pytest.mark.parametrize(
+    ("alert", "code"),
+    [
+        (CapAlert("a b", "c", NOW, "Actual", "Alert"), "bad_reference"),
+        (CapAlert("", "c", NOW, "Actual", "Alert"), "bad_reference"),
+        (CapAlert("a", "c,d", NOW, "Actual", "Alert"), "bad_reference"),
+        (CapAlert("a", "c", NOW, "Actual", "Update", references=(AlertKey("x y", "z", NOW),)), "bad_reference"),
+        (CapAlert("a", "c", datetime(2026, 1, 1), "Actual", "Alert"), "bad_time"),  # noqa: DTZ001
+        (CapAlert("a", "c", NOW, "Actual", "Alert", note="\x07"), "bad_text"),
+        (CapAlert("a", "c", NOW, "Actual", "Alert", infos=(CapInfo(event="a\x00"),)), "bad_text"),
+    ],
+)
+def test_what_cannot_be_written(alert: CapAlert, code: str) -> None:
+    with pytest.raises(CapError) as caught:
+        write_alert(alert)
+    assert caught.value.code == code
