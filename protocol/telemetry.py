@@ -206,6 +206,43 @@ class Arrivals(Part):
     needed_lead_ms: Delay | None = None
 
 
+class SyncTiming(StrEnum):
+    """How well the sound output tells when a sample is heard."""
+
+    EXACT = "exact"  # it has no clock of its own
+    OK = "ok"
+    DEGRADED = "degraded"  # it does not tell, tells nonsense, or runs dry again and again
+    UNKNOWN = "unknown"  # not opened yet
+
+
+class SyncState(Part):
+    """How well an agent keeps time. Unknown is null; counters are of this process's life.
+
+    ``age_ms``: since the last burst that taught something. ``held``: bursts that a standing queue explained.
+    ``error_p50_us``, ``error_p95_us``: distance of what sounded from where it should have been, as the agent itself
+    sees it, over the last minute of sound. ``gap_ms``: sound that was due and missing.
+    """
+
+    sigma_us: Count | None = None
+    rtt_min_us: Count | None = None
+    rtt_last_us: Count | None = None
+    excess_us: Count | None = None
+    standing_us: Count = 0
+    age_ms: Count | None = None
+    bursts: Count = 0
+    held: Count = 0
+    drift_ppm: Real | None = None
+    dac_ppm: Real | None = None
+    dac_latency_us: Count | None = None
+    timing: SyncTiming = SyncTiming.UNKNOWN
+    reason: Short = ""
+    error_p50_us: Count | None = None
+    error_p95_us: Count | None = None
+    jumps: Count = 0
+    underruns: Count = 0
+    gap_ms: Count = 0
+
+
 class StatusBody(Part):
     """What a status message carries; sent every 20 s, and at once when a fault comes or goes."""
 
@@ -217,4 +254,5 @@ class StatusBody(Part):
     stock: StockState = StockState()
     muted: MuteState | None = None
     arrivals: Arrivals | None = None
+    sync: SyncState | None = None
     faults: Annotated[tuple[Fault, ...], Field(max_length=MAX_FAULTS)] = ()

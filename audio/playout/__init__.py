@@ -22,6 +22,7 @@ from audio.playout.errors import CueError, OutputError
 from audio.playout.feed import LiveChunk, LiveFeed, ToMono
 from audio.playout.outputs import Driver, NullOutput, Output, SounddeviceOutput, WavOutput, open_output
 from audio.playout.player import (
+    WARM_US,
     CuePhase,
     CueState,
     Outcome,
@@ -37,6 +38,7 @@ from audio.playout.timed_player import TimedPlayer
 __all__ = [
     "MUTED_DB",
     "ON_AIR_DB",
+    "WARM_US",
     "ClipSegment",
     "Clock",
     "Cue",

@@ -19,6 +19,7 @@ from collections import deque
 from statistics import median
 
 import numpy as np
+import numpy.typing as npt
 
 from schedules.instants import SAMPLE_RATE, MonoUs
 
@@ -45,6 +46,7 @@ STEADY_US = 20e6
 FOLLOW = 100e-6
 
 _SLOPE_LEAST_US = 8e6
+_SLOPE_SURE_US = 30e6  # a rate that is known is only given up for one read over as long as this
 _STRAIGHT_US = 50.0
 _LEARN_EVERY_US = 1e6
 _STEP_LEAST_US = 3_000.0
@@ -129,6 +131,7 @@ class DacLine:
     def __init__(self, ppm: float = 0.0) -> None:
         """``ppm``: how much faster than the monotonic clock the converter ran last time."""
         self.ppm = max(-_PPM_CLAMP, min(_PPM_CLAMP, ppm))
+        self._known = ppm != 0.0
         self.reset()
 
     def reset(self) -> None:
@@ -141,6 +144,8 @@ class DacLine:
         self._stepped = 0
         self._past: float | None = None  # median of the seconds looked back over
         self._line: float | None = None  # where the line is now: it follows that, but slowly
+        #: How far the device's instants lie beside the line, in the middle.
+        self.scatter_us = 0.0
 
     @property
     def settled(self) -> bool:
@@ -185,7 +190,8 @@ class DacLine:
         while self._nominal - self._seconds[0][0] > back:
             self._seconds.popleft()
         self._learn(self._counted + now)
-        self._past = median(residual for _, residual in self._seconds)
+        self._past = past = median(residual for _, residual in self._seconds)
+        self.scatter_us = median(abs(residual - past) for _, residual in self._seconds)
 
     def _watch_for_a_step(self, now: float) -> None:
         """Times that differ from the line for seconds on end are a device that was moved, not a wild reading."""
@@ -208,13 +214,13 @@ class DacLine:
         self._slope.append((self._nominal, instant))
         while self._nominal - self._slope[0][0] > max(_SLOPE_LEAST_US, self._nominal / 2):
             self._slope.popleft()
-        while self._nominal - self._slope[0][0] >= _SLOPE_LEAST_US:
-            points = np.array(self._slope) - self._slope[0]
-            line = np.polyfit(points[:, 0], points[:, 1], 1)
-            if float(np.std(points[:, 1] - np.polyval(line, points[:, 0]))) <= _STRAIGHT_US:
-                self._turn(max(-_PPM_CLAMP, min(_PPM_CLAMP, (1.0 / float(line[0]) - 1.0) * 1e6)))
-                return
-            self._slope.popleft()  # a device that has just been opened tells wild times: forget them
+        span = self._nominal - self._slope[0][0]
+        if span < (_SLOPE_SURE_US if self._known else _SLOPE_LEAST_US):
+            return
+        rate, scatter = _fit(np.array(self._slope) - self._slope[0])
+        if scatter <= _STRAIGHT_US:
+            self._known = self._known or span >= _SLOPE_SURE_US
+            self._turn(max(-_PPM_CLAMP, min(_PPM_CLAMP, (1.0 / rate - 1.0) * 1e6)))
 
     def _turn(self, ppm: float) -> None:
         """Believe in another rate. The line's past is counted anew, turned about its newest point."""
@@ -223,3 +229,12 @@ class DacLine:
         now = self._nominal
         self._latest = deque((at, residual - turn * (now - at)) for at, residual in self._latest)
         self._seconds = deque((at, residual - turn * (now - at)) for at, residual in self._seconds)
+
+
+def _fit(points: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """The middle of all slopes between two points, which a third of wild points does not move; and the scatter."""
+    one, other = np.triu_indices(len(points), 1)
+    apart = points[other] - points[one]
+    rate = float(np.median(apart[:, 1] / apart[:, 0]))
+    beside = points[:, 1] - rate * points[:, 0]
+    return rate, float(np.median(np.abs(beside - np.median(beside))))

@@ -40,6 +40,16 @@ class Engine:
         return 0.0 if self._exact else self._line.ppm
 
     @property
+    def dac_steady(self) -> bool:
+        """Whether the device's times have been told for long enough to be believed."""
+        return self._exact or self._line.steady
+
+    @property
+    def dac_scatter_us(self) -> float:
+        """How far the instants that the device tells lie beside a straight line."""
+        return 0.0 if self._exact else self._line.scatter_us
+
+    @property
     def limited(self) -> int:
         """Blocks that the limiter had to turn down."""
         return self._limiter.limited

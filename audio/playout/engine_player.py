@@ -108,6 +108,10 @@ class EnginePlayer:
         if cue_id in self._feeders:
             self._post(lambda: self._engine.set_level(cue_id, level_db, at))
 
+    def warm(self, until: MonoUs) -> None:
+        """Hold the output open until then."""
+        self._output.warm(until)
+
     def set_output_delay(self, delay_us: int) -> None:
         """Sound everything later by this much."""
         self._engine.output_delay_us = delay_us
@@ -118,6 +122,8 @@ class EnginePlayer:
             output=self._output.state(),
             cues=self._engine.states(),
             dac_ppm=self._engine.dac_ppm,
+            dac_steady=self._engine.dac_steady,
+            dac_scatter_us=self._engine.dac_scatter_us,
             limited=self._engine.limited,
         )
 

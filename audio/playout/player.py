@@ -21,6 +21,10 @@ from typing import Protocol
 from audio.playout.cues import STOP_FADE_MS, Cue, LiveCue
 from schedules.instants import Frames, MonoUs
 
+#: How long before it sounds an output is best opened: PulseAudio's times need 20 s to settle, and the line through them
+#: looks back over half of its life.
+WARM_US = 40_000_000
+
 #: Cues armed or sounding at once. A conductor needs three or four; more is a fault in the caller.
 MAX_CUES = 16
 
@@ -95,6 +99,8 @@ class PlayerState:
     output: OutputState
     cues: tuple[CueState, ...] = ()
     dac_ppm: float = 0.0  # how much faster than the monotonic clock the device's converter runs
+    dac_steady: bool = True  # the device has been open long enough for its times to be believed
+    dac_scatter_us: float = 0.0  # how far the instants it tells lie beside a straight line
     limited: int = 0  # blocks that the limiter had to turn down
     decoding: bool = True  # False: time is kept but nothing is decoded
 
@@ -149,6 +155,12 @@ class Player(Protocol):
 
         Raises:
             CueError: no fader has that level (``bad_level``).
+        """
+
+    def warm(self, until: MonoUs) -> None:
+        """Something may sound until then: hold the output open, so that its times are steady when it does.
+
+        Best called :data:`WARM_US` ahead. Nothing sounds by it; without effect on outputs that need no warming.
         """
 
     def set_output_delay(self, delay_us: int) -> None:

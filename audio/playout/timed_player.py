@@ -170,6 +170,9 @@ class TimedPlayer:
         else:
             timed.fader = self._clock.call_at(moves, lambda: self._fade(timed, level_db, moves))
 
+    def warm(self, until: MonoUs) -> None:
+        """Nothing is opened, ever."""
+
     def set_output_delay(self, delay_us: int) -> None:
         """Keep everything that is armed from now on later by this much."""
         self._delay_us = delay_us

@@ -79,6 +79,9 @@ class StepOutput:
     def wake(self) -> None:
         """Steps come anyway."""
 
+    def warm(self, until: MonoUs) -> None:
+        """Never cold."""
+
     def state(self) -> OutputState:
         return OutputState("step", OutputStatus.RUNNING, Timing.EXACT)
 

@@ -122,6 +122,28 @@ def test_nothing_is_asked_while_nothing_is_armed(output: Output) -> None:
     assert output.state().code is None
 
 
+def test_a_device_that_is_warmed_is_open_before_anything_is_armed() -> None:
+    class Slow(FlakyOutput):
+        look_every_s = 60.0
+
+        def _serve(self, driver: Driver) -> None:
+            while self._wanted(driver) and not self._closing.is_set():
+                driver.render(960, monotonic_us())
+                self._closing.wait(0.002)
+
+    output, driver = Slow(refusals=0, losses=0), Listening(0)
+    output.start(driver)
+    output.warm(MonoUs(monotonic_us() + 200_000))
+    deadline = time.monotonic() + 5
+    while not driver.asked and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert driver.asked
+    while output.state().status is not OutputStatus.IDLE and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert output.state().status is OutputStatus.IDLE
+    output.close()
+
+
 def test_close_may_be_repeated_and_ends_the_asking(output: Output) -> None:
     driver = Listening(1_000_000)
     output.start(driver)

@@ -2,7 +2,8 @@
 
 Rules kept here:
 
-1. Idle costs nothing: the thread sleeps until woken (or until a device is due to be looked at).
+1. Idle costs nothing: the thread sleeps until woken (or until a device is due to be looked at). A device that takes
+   a while to tell the time well is opened ahead, when :meth:`KeptOutput.warm` says that something will sound.
 2. A lost output is tried again after 0.5 s, then twice as long each time, up to 30 s. Meanwhile the time of what is
    armed passes, so that it goes on where the clock is once the output is back.
 3. A loss and a return are each told once.
@@ -45,6 +46,7 @@ class KeptOutput(ABC):
         self._trouble: OutputError | None = None
         self._reopened = 0
         self._underruns = 0
+        self._warm_until = MonoUs(0)
 
     # For subclasses ----------------------------------------------------------------------------------------------
 
@@ -89,6 +91,16 @@ class KeptOutput(ABC):
         """The driver is not idle any more."""
         self._bell.set()
 
+    def warm(self, until: MonoUs) -> None:
+        """Keep the device open until then, where that is of use."""
+        if self.look_every_s is not None and until > self._warm_until:
+            self._warm_until = until
+            self._bell.set()
+
+    def _wanted(self, driver: Driver) -> bool:
+        """Whether the device is to be open."""
+        return not driver.idle or monotonic_us() < self._warm_until
+
     def state(self) -> OutputState:
         """How it is."""
         trouble = self._trouble
@@ -116,7 +128,7 @@ class KeptOutput(ABC):
         pause = _BACKOFF_FIRST_S
         look = self.look_every_s is not None  # a device is looked at once at the start, too
         while not self._closing.is_set():
-            if driver.idle and not look and self._trouble is None:
+            if not look and self._trouble is None and not self._wanted(driver):
                 self._status = OutputStatus.IDLE
                 look = not self._bell.wait(self.look_every_s)
                 self._bell.clear()

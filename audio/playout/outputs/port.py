@@ -55,6 +55,9 @@ class Output(Protocol):
     def wake(self) -> None:
         """The driver is not idle any more."""
 
+    def warm(self, until: MonoUs) -> None:
+        """Something may sound soon: keep the device open until then, so that its times are steady. From any thread."""
+
     def state(self) -> OutputState:
         """How it is. From any thread."""
 

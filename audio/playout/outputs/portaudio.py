@@ -6,7 +6,8 @@ Rules kept here:
 2. The callback does three things: read the clock, ask for a block, copy it. An exception in it is a lost device, not
    a silent one.
 3. A device that has stopped calling for a second is lost.
-4. While idle the device is closed (30 s after the last sound) and looked at once a minute.
+4. While idle the device is closed (30 s after the last sound) and looked at once a minute. Half a minute before what is
+   planned it is opened again: PulseAudio's times are wrong by milliseconds for up to 20 s after opening.
 
 PulseAudio's ALSA plug-in takes the sink from ``PULSE_SINK``, which libpulse reads when a stream is opened; opening is
 therefore done under one lock in the process.
@@ -212,7 +213,7 @@ class SounddeviceOutput(KeptOutput):
             self._crash = error
 
     def _serve(self, driver: Driver) -> None:
-        idle_since = None if not driver.idle else monotonic_us() - _LINGER_US
+        idle_since = None if self._wanted(driver) else monotonic_us() - _LINGER_US
         while not self._closing.is_set():
             self._closing.wait(_LOOK_S)
             now = monotonic_us()
@@ -223,7 +224,7 @@ class SounddeviceOutput(KeptOutput):
                     f"{self._name} has stopped taking sound: unplugged, or its sound server is gone",
                     code="output_lost",
                 )
-            if not driver.idle:
+            if self._wanted(driver):
                 idle_since = None
             elif idle_since is None:
                 idle_since = now

@@ -1,0 +1,162 @@
+"""How far two loudspeakers are apart: two real agents beside Snapcast's two clients, each pair in a hall of its own.
+
+A hall is a private PulseAudio without a sound card whose stereo sink holds both loudspeakers on one sample clock (see
+CONTRIBUTING.md). Both halls are recorded at the same time, so both pairs meet the same machine. The programme is pink
+noise; the offset of every second is the peak of the phase correlation, between samples by a parabola. Ours: a real
+controller relays a station to two ``loa-agent run`` processes. The peer: Debian's snapserver and two snapclients.
+
+Cases: ``lan`` is loopback; ``4g`` sends each listener through a proxy of its own (60 ± 20 ms one way, stalls; one path
+4 ms longer up than down, the other 2 ms longer down than up, which no protocol can see: 3 ms of the offset are that).
+The first :data:`SETTLE_S` seconds after both sound are left out and told apart, as is the very first half second.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.badpath import MOBILE, BadPath
+from benchmarks.loudspeakers import Loudspeakers
+from benchmarks.offsets import Spread, both_from, each_second, gaps_ms, offset_at, spread_of
+from benchmarks.report import Case, note, parser, report
+from benchmarks.snapcast import Snapcast, installed
+from schedules.instants import SAMPLE_RATE
+from tests.system.pulse_hall import Hall, pink_noise
+
+#: Sound that is left out of the figures: a sound server just opened tells wild times for about this long.
+SETTLE_S = 10
+_SECONDS = 60
+_MORE_S = 25
+_SEED = 20_261
+
+Through = Callable[[int, int], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What one hall recorded."""
+
+    first_ms: float
+    spread: Spread
+    early: Spread
+    gaps_ms: float
+    untold: int
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What is to be held, in milliseconds."""
+
+    p95: float | None
+    p99: float | None
+
+
+def measure(seconds: int, cases: tuple[str, ...]) -> Iterator[Case]:
+    """Each case with its peer in the same minute."""
+    peer = installed()
+    for name in cases:
+        load = os.getloadavg()[0]
+        note(f"{name}: {seconds} s after {SETTLE_S} s of settling; load before {load:.2f}")
+        with tempfile.TemporaryDirectory(prefix="loa-sync-") as folder, ExitStack() as stack:
+            ours, theirs = _listen(Path(folder), stack, name, seconds, with_peer=peer)
+        goal = Goal(0.10, 1.0) if name == "lan" else Goal(10.0, None)
+        yield from _cases(name, goal, ours, theirs)
+    if not peer:
+        raise SystemExit(1)
+
+
+def _listen(folder: Path, stack: ExitStack, name: str, seconds: int, *, with_peer: bool) -> tuple[Heard, Heard | None]:
+    sound = pink_noise(seconds + SETTLE_S + _MORE_S)
+    through = (lambda port, _: port) if name == "lan" else _proxies(stack)
+    hall = _hall(folder / "ours", stack)
+    loudspeakers = Loudspeakers(folder, hall.environment, sound, through=through)
+    stack.enter_context(loudspeakers)
+    other: Hall | None = None
+    if with_peer:
+        other = _hall(folder / "theirs", stack)
+        wait = loudspeakers.starts_at - time.time()
+        time.sleep(max(0.0, wait - 3.0))  # the peer takes about so long to begin
+        stack.enter_context(Snapcast(folder / "snapcast", other, sound, through=through))
+        other.record()
+    hall.record()
+    loudspeakers.wait_for_sound()
+    time.sleep(SETTLE_S + seconds + 2)
+    return heard(hall, seconds), None if other is None else heard(other, seconds)
+
+
+def _hall(folder: Path, stack: ExitStack) -> Hall:
+    folder.mkdir()
+    hall = Hall(folder)
+    hall.open()
+    stack.callback(hall.close)
+    return hall
+
+
+def _proxies(stack: ExitStack) -> Through:
+    shifts = ((2.0, -2.0), (-1.0, 1.0))
+
+    def through(port: int, number: int) -> int:
+        up, down = shifts[number]
+        path = BadPath(port, up=MOBILE.shifted(up), down=MOBILE.shifted(down), seed=_SEED + number)
+        return stack.enter_context(path).port
+
+    return through
+
+
+def heard(hall: Hall, seconds: int) -> Heard:
+    """Read a hall's recording.
+
+    Raises:
+        ValueError: one loudspeaker was never heard.
+    """
+    left, right = hall.recorded()
+    begin = both_from(left, right)
+    if begin is None:
+        raise ValueError("one of the loudspeakers was never heard")
+    first = offset_at(left, right, begin, SAMPLE_RATE // 2)
+    steady = begin + SETTLE_S * SAMPLE_RATE
+    early, _ = each_second(left[:steady], right[:steady], begin)
+    until = steady + seconds * SAMPLE_RATE
+    told, untold = each_second(left[:until], right[:until], steady)
+    gaps = gaps_ms(left[steady:until]) + gaps_ms(right[steady:until])
+    note(f"  each second, µs: {[round(offset) for offset in early]} | {[round(offset) for offset in told]}")
+    first_ms = float("nan") if first is None else abs(first) / 1000
+    return Heard(first_ms, spread_of(told), spread_of(early), gaps, untold)
+
+
+def _cases(name: str, goal: Goal, ours: Heard, theirs: Heard | None) -> Iterator[Case]:
+    rows: list[tuple[str, Callable[[Heard], float], float | None, str]] = [
+        ("offset, median", lambda heard: heard.spread.median, None, "ms"),
+        ("offset, p95", lambda heard: heard.spread.p95, goal.p95, "ms"),
+        ("offset, p99", lambda heard: heard.spread.p99, goal.p99, "ms"),
+        ("offset, largest", lambda heard: heard.spread.largest, None, "ms"),
+        ("offset of the first half second", lambda heard: heard.first_ms, None, "ms"),
+        (f"offset in the first {SETTLE_S} s, largest", lambda heard: heard.early.largest, None, "ms"),
+        ("silence, both channels together", lambda heard: heard.gaps_ms, None, "ms"),
+        ("seconds that told no offset", lambda heard: heard.untold, None, "s"),
+    ]
+    for metric, of, bound, unit in rows:
+        value = of(ours)
+        words, ok = (None, None) if bound is None else (f"≤ {bound:g} {unit}", value <= bound)
+        peer, beside = (None, None) if theirs is None else ("snapcast", of(theirs))
+        yield Case("sync", name, metric, value, unit, words, ok, peer, beside)
+
+
+def main() -> int:
+    """The command line."""
+    words = parser(__doc__)
+    words.add_argument("--seconds", type=int, default=_SECONDS, help="seconds that are measured, each case")
+    words.add_argument("--case", choices=("lan", "4g"), help="only this one")
+    asked = words.parse_args()
+    cases = ("lan", "4g") if asked.case is None else (asked.case,)
+    return report(measure(asked.seconds, cases), as_json=asked.json)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
