@@ -32,6 +32,7 @@ GROUPS = {
     "schedule": "controller.cli.schedule",
     "keys": "controller.cli.keys",
     "audit": "controller.cli.audit",
+    "cap": "controller.cli.cap",
 }
 COMMANDS = {
     "serve": "controller.cli.serve",
