@@ -1,7 +1,8 @@
 """One enrolled agent at work: all its parts, put together and supervised.
 
 The loops, each restarted when it crashes: keeper (disk), conductor (sound), clerk (documents), link (control
-connection), stream (media connection), plans, sounds (downloads), time, care (faults that nobody else sees).
+connection), stream (media connection), plans, sounds (downloads), stock (hashed every day), prover (silent tests),
+time, care (faults that nobody else sees).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from agent.cache.keeper import Keeper
 from agent.cache.pins import PinFile, Pins
 from agent.cache.shelf import Shelf
 from agent.cache.state import Batch, Key, StateStore
+from agent.cache.stock import Stock
 from agent.conductor.conductor import Conductor, time_floor
 from agent.conductor.loop import conduct
 from agent.conductor.performance import Parts
@@ -26,7 +28,10 @@ from agent.conductor.streams import LiveStreams
 from agent.conductor.wall import Reading, Source, SteadyWall
 from agent.config import AgentConfig
 from agent.errors import StorageError
+from agent.health.care import DeviceCare
+from agent.health.proof import Evidence, Prover
 from agent.health.report import Reporter, Subjects
+from agent.health.sync import SyncWatch
 from agent.host import Host
 from agent.link.address import Address
 from agent.link.archive import Archive, Shelves
@@ -42,13 +47,14 @@ from agent.link.supply import Supply
 from agent.link.timing import ClockCaller
 from agent.supervise import Child
 from agent.watch import Watch
-from audio.playout import OutputStatus, Player
+from audio.playout import WARM_US, OutputStatus, Player
 from protocol.clock import ClockFilter
 from protocol.counters import Counters
 from protocol.documents import DayReference
 from protocol.errors import ClockError
 from protocol.keys import SigningKey
 from protocol.messages import Status
+from schedules.instants import MonoUs
 from schedules.model import ClusterSettings
 
 log = structlog.get_logger("agent")
@@ -90,12 +96,15 @@ class Cluster:
         self._timebase = _timebase(memory.shelves.values)
         self._keeper = Keeper(memory.store, host.executor)
         self._shelf = Shelf(host.media, host.executor, watch)
+        self.stock = Stock(host.media, host.executor, watch, clock)
         self._streams = LiveStreams(
             clock, self._timebase, watch.report, output_us=lambda: player.state().output.latency_us
         )
         parts = Parts(clock, self.wall, player, self._shelf, self._keeper, watch, self._streams)
         self.conductor = Conductor(parts, _first_settings(memory))
-        office = Office(clock, self.wall, self._keeper, watch, self.conductor, self._streams, archive.trust, self._pin)
+        office = Office(
+            clock, self.wall, self._keeper, watch, self.conductor, self._streams, archive.trust, self._pin, self.stock
+        )
         self.clerk = Clerk(office, archive.in_force, archive.kept, archive.key_set)
         self._documents = {day.sha256: memory.shelves.documents[day.sha256] for day in _days(archive)}
         self._caller = ClockCaller(clock, self._timebase, self._learnt)
@@ -106,15 +115,46 @@ class Cluster:
             shelf=self._shelf,
             watch=watch,
             known_days=lambda: self._documents,
+            stock=self.stock,
+            keep=host,
         )
         self._stream = StreamKeeper(host.transport, wanted=lambda: self._streams.any, bundle=self._bundle, watch=watch)
+        sync, media, probe = SyncWatch(), host.media, host.probe
+        self._device = config.output or ""
+        self._care_for_device = DeviceCare(
+            clock, player, sync, watch, expected=self._expected, remember=self._remember_clock
+        )
         self._reporter = Reporter(
             Subjects(
-                clock, self.wall, self._timebase, player, self.conductor, host.media, watch, host.probe, self._streams
+                clock,
+                self.wall,
+                self._timebase,
+                player,
+                self.conductor,
+                media,
+                watch,
+                probe,
+                self.stock,
+                self._streams,
+                sync,
+            )
+        )
+        self._prover = Prover(
+            Evidence(
+                clock,
+                self.wall,
+                self._timebase,
+                player,
+                self.conductor,
+                self.stock,
+                self._keeper,
+                lambda: self.clerk.in_force,
+                lambda: archive.trust.counters,
             )
         )
         self.link = self._make_link(config, identity)
         self._told: object = None
+        self._pinning = asyncio.Lock()
         self._restore()
 
     def _make_link(self, config: AgentConfig, identity: SigningKey) -> Link:
@@ -154,7 +194,10 @@ class Cluster:
             self._watch.report(code, words)
         self.conductor.restore(shelves.values, shelves.progress, shelves.plays)
         self._shelf.on_change(self.conductor.media_changed)
-        self._host.needs(lambda: self.conductor.needed)
+        self._host.needs(lambda: self.conductor.needed, lambda: self.stock.names)
+        self.conductor.on_test = self._prover.order
+        if archive.in_force.settings is not None:
+            self.stock.set(archive.in_force.settings.stock)
         self.conductor.set_plan(archive.items)
         self._look_at_system_clock()
         self.clerk.revive()
@@ -171,8 +214,11 @@ class Cluster:
             "stream": self._stream.run,
             "plans": self._supply.keep_plans,
             "sounds": self._supply.keep_sounds,
+            "stock": self.stock.run,
+            "prover": self._prover.run,
             "time": self._keep_time,
             "care": self._care,
+            "device": self._care_for_device.run,
         }
 
     async def close(self) -> None:
@@ -183,7 +229,7 @@ class Cluster:
         self.conductor.close()
         await self._player.close()
         self.conductor.close()
-        self._keeper.post(Batch(memory={Key.CLOCK: self._clock_memory()}))
+        self._remember_clock()
         await self._shelf.close()
         keeper = asyncio.create_task(self._keeper.run(), name="keeper-last")
         try:
@@ -221,7 +267,7 @@ class Cluster:
     def _session(self, address: Address | None) -> None:
         if address is None:
             self.wall.withdraw(Source.CONTROLLER)
-            self._keeper.post(Batch(memory={Key.CLOCK: self._clock_memory()}))
+            self._remember_clock()
 
     def _learnt(self, reading: Reading | None) -> None:
         if reading is not None:
@@ -238,6 +284,16 @@ class Cluster:
         if telling != self._told:
             self._told = telling
             self.link.changed()
+
+    def _expected(self) -> MonoUs | None:
+        """Until when something may sound: what is planned next, or a live stream that is open."""
+        now = self._host.clock.mono_us()
+        if self._streams.any:
+            return MonoUs(now + WARM_US // 2)
+        upcoming = self.conductor.decision.upcoming
+        if upcoming is None or not self.wall.trusted:
+            return None
+        return MonoUs(now + (upcoming.since - self.wall.now(now)) // timedelta(microseconds=1))
 
     # -- loops --------------------------------------------------------------------------------------------
 
@@ -258,6 +314,7 @@ class Cluster:
         while True:
             self._look_around()
             self.clerk.forget()
+            self.stock.look()
             await asyncio.sleep(CARE_PERIOD_S)
 
     def _look_around(self) -> None:
@@ -289,20 +346,28 @@ class Cluster:
         pins = replace(self._memory.pins, counters=counters, root_public=root_public)
         loop = asyncio.get_running_loop()
         try:
-            await loop.run_in_executor(self._host.executor, self._memory.pin_file.write, pins)
+            async with self._pinning:  # one temporary file, so one writer
+                await loop.run_in_executor(self._host.executor, self._memory.pin_file.write, pins)
         except StorageError as error:
             self._watch.raise_fault("storage_failing", str(error))
 
-    def _clock_memory(self) -> bytes:
-        return json.dumps({"drift_ppm": round(self._timebase.drift_ppm, 4), "dac_ppm": self._dac_ppm()}).encode()
+    def _remember_clock(self) -> None:
+        """Keep how fast the clocks run; temperature moves them by a millionth or two."""
+        learnt = {
+            "drift_ppm": round(self._timebase.drift_ppm, 4),
+            "dac_ppm": round(self._player.state().dac_ppm, 4),
+            "device": self._device,
+        }
+        self._keeper.post(Batch(memory={Key.CLOCK: json.dumps(learnt).encode()}))
 
-    def _dac_ppm(self) -> float:
-        return round(self._player.state().dac_ppm, 4)
 
-
-def dac_ppm(values: dict[Key, bytes]) -> float:
-    """How fast the sound card ran the last time; 0 when nothing is known."""
-    return _number(values, "dac_ppm") or 0.0
+def dac_ppm(values: dict[Key, bytes], device: str) -> float:
+    """How fast this very sound device ran the last time; 0 when nothing is known."""
+    try:
+        kept = json.loads(values.get(Key.CLOCK, b"{}")).get("device", device)
+    except (ValueError, AttributeError):
+        return 0.0
+    return (_number(values, "dac_ppm") or 0.0) if kept == device else 0.0
 
 
 def _timebase(values: dict[Key, bytes]) -> ClockFilter:

@@ -68,6 +68,7 @@ class Host:
         self._budget = budget_bytes
         self._stack = AsyncExitStack()
         self._needs: list[Callable[[], frozenset[str]]] = []
+        self._stocks: list[Callable[[], frozenset[str]]] = []
         self.executor = ThreadPoolExecutor(WORKERS, thread_name_prefix="agent-disk")
         self.media = MediaStore(Path(), self.clock, budget_bytes=0)
 
@@ -94,10 +95,15 @@ class Host:
         await self._stack.aclose()
         self.executor.shutdown(wait=True, cancel_futures=True)
 
-    def needs(self, needed: Callable[[], frozenset[str]]) -> None:
-        """One more agent tells what it needs."""
+    def needs(self, needed: Callable[[], frozenset[str]], stock: Callable[[], frozenset[str]]) -> None:
+        """One more agent tells what it needs, and what it keeps in stock."""
         self._needs.append(needed)
+        self._stocks.append(stock)
 
     def needed(self) -> frozenset[str]:
-        """What any agent of this process needs: never evicted."""
-        return frozenset().union(*(needed() for needed in self._needs))
+        """What any agent of this process needs: not evicted for a sound of the plan."""
+        return self.stocked().union(*(needed() for needed in self._needs))
+
+    def stocked(self) -> frozenset[str]:
+        """What any agent of this process keeps in stock: evicted for nothing."""
+        return frozenset().union(*(stock() for stock in self._stocks))

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import socket
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import structlog
 
 from agent.app import Agent
 from agent.asking import ASK_S, SOCKET_NAME
+from agent.conductor.mute import LONGEST
 from agent.errors import StatusError
 
 log = structlog.get_logger("agent.status")
@@ -79,7 +81,24 @@ class StatusSocket:
         if asked.get("ask") == "confirm":
             same = self._agent.confirm(str(asked.get("digits", "")))
             return {"ok": same, "code": None if same else "digits_differ"}
+        if asked.get("ask") in {"mute", "unmute"}:
+            return self._hush(asked)
         return {"ok": True} | describe(self._agent)
+
+    def _hush(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Mute and unmute: only who may open this socket stands at the box."""
+        cluster = self._agent.cluster
+        if cluster is None:
+            return {"ok": False, "code": "not_enrolled"}
+        if asked["ask"] == "mute":
+            minutes = asked.get("minutes")
+            if type(minutes) is not int or not 0 < minutes * 60 <= LONGEST.total_seconds():
+                return {"ok": False, "code": "bad_question"}
+            cluster.conductor.mute_here(timedelta(minutes=minutes))
+        had = asked["ask"] == "mute" or cluster.conductor.unmute()
+        muted = cluster.conductor.muted
+        state = None if muted is None else json.loads(muted.state().model_dump_json())
+        return {"ok": True, "had": had, "muted": state}
 
 
 def describe(agent: Agent) -> dict[str, Any]:

@@ -127,6 +127,37 @@ def confirm(
 
 
 @app.command()
+def mute(
+    data: Data = Path("/var/lib/loa-agent"),
+    minutes: Annotated[int, typer.Option("--minutes", min=1, max=1440, help="For how long; at most a day.")] = 60,
+) -> None:
+    """Silence this box at once, EMERGENCIES INCLUDED, until the time is over or ``unmute``. The desk sees it."""
+    with clean_errors():
+        from agent.asking import ask  # noqa: PLC0415
+        from agent.errors import StatusError  # noqa: PLC0415
+
+        said = ask(data, {"ask": "mute", "minutes": minutes})
+        if not said["ok"]:
+            raise StatusError(str(said.get("code")), "the agent does not obey; is it enrolled?")
+        typer.echo(f"mute for {minutes} minutes, emergencies included; loa-agent unmute ends it", err=True)
+
+
+@app.command()
+def unmute(data: Data = Path("/var/lib/loa-agent")) -> None:
+    """End the mute that was set at this box. A mute that the desk ordered stays: the desk ends it."""
+    with clean_errors():
+        from agent.asking import ask  # noqa: PLC0415
+        from agent.errors import StatusError  # noqa: PLC0415
+
+        said = ask(data, {"ask": "unmute"})
+        if not said["ok"]:
+            raise StatusError(str(said.get("code")), "the agent does not obey; is it enrolled?")
+        if said["muted"] is not None:
+            raise StatusError("muted_by_order", "the desk made this box mute; only the desk, or time, ends that")
+        typer.echo("it may sound again" if said["had"] else "it was not mute", err=True)
+
+
+@app.command()
 def selftest(
     data: Data = Path("/var/lib/loa-agent"),
     output: Annotated[str, typer.Option("--output", help="alsa[:DEV], pulse[:SINK], wav:FILE or null.")] = "alsa",

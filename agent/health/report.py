@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agent.cache.media import MediaStore
+from agent.cache.stock import Stock
 from agent.clocks import Clock
 from agent.conductor.conductor import Conductor
 from agent.conductor.plays import record_id
 from agent.conductor.streams import LiveStreams
 from agent.conductor.wall import SteadyWall
 from agent.health.probe import Condition, Probe
+from agent.health.sync import SyncWatch
 from agent.link.office import InForce
 from agent.watch import Watch
 from audio.playout import OutputStatus, Player, Timing
@@ -52,7 +54,9 @@ class Subjects:
     media: MediaStore
     watch: Watch
     probe: SharedProbe
+    stock: Stock
     streams: LiveStreams
+    sync: SyncWatch
 
 
 class Reporter:
@@ -67,12 +71,16 @@ class Reporter:
         faults = tuple(
             Fault(code=one.code, detail=one.words, since=one.since) for one in self._s.watch.faults[:MAX_FAULTS]
         )
+        muted = self._s.conductor.muted
         return Status(
             at=self._s.wall.now(now),
             health=self._health(),
             plan=self._plan(in_force, days_missing),
             sounding=self._sounding(),
+            stock=self._s.stock.state(),
+            muted=None if muted is None else muted.state(),
             arrivals=self._s.streams.arrivals(),
+            sync=self._s.sync.state(self._s.player.state(), self._s.timebase.report(now)),
             faults=faults,
         )
 

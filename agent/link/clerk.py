@@ -209,6 +209,7 @@ class Clerk:
     def _install_settings(self, settings: Settings) -> None:
         self._register.in_force = replace(self.in_force, settings=settings)
         self._o.conductor.set_settings(settings.cluster)
+        self._o.stock.set(settings.stock)
 
 
 def _seq(document: Any) -> int:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from agent.cache.keeper import Ledger
+from agent.cache.stock import Stock
 from agent.clocks import Clock
 from agent.conductor.conductor import Conductor
 from agent.conductor.streams import LiveStreams
@@ -42,6 +43,7 @@ class Office:
     streams: LiveStreams
     trust: TrustedState
     pin: Callable[[Counters, bytes], Awaitable[None]]  # keeps counters and root in the small file
+    stock: Stock
 
     def now(self) -> datetime | None:
         """Trusted wall time, or None."""

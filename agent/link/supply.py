@@ -1,4 +1,4 @@
-"""Brings in what plans need: day documents of a plan that was offered, then the sounds, soonest first.
+"""Brings in what is needed: day documents of an offered plan; the stock first, then the sounds, soonest first.
 
 Runs for as long as the agent does; works while a session stands. Failures wait (1 s to 60 s with jitter) and are
 tried again; a sound that has the wrong bytes, or does not fit, is reported and tried again much later.
@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Protocol
 
 import structlog
 
 from agent.cache.shelf import Shelf
+from agent.cache.stock import Stock
 from agent.conductor.conductor import Conductor
 from agent.errors import AgentError, LinkError, MediaError
 from agent.link.backoff import Backoff
@@ -28,6 +30,18 @@ log = structlog.get_logger("agent.supply")
 SULK_S = 300.0
 
 
+class Keep(Protocol):
+    """What must not be evicted for a download (:class:`agent.host.Host`)."""
+
+    def needed(self) -> frozenset[str]:
+        """For a sound of the plan."""
+        ...
+
+    def stocked(self) -> frozenset[str]:
+        """For a sound of the stock."""
+        ...
+
+
 class Supply:
     """One agent's purchasing."""
 
@@ -40,6 +54,8 @@ class Supply:
         shelf: Shelf,
         watch: Watch,
         known_days: Callable[[], dict[str, bytes]],
+        stock: Stock,
+        keep: Keep,
     ) -> None:
         """``known_days``: bodies of day documents that are here already."""
         self._fetcher = fetcher
@@ -48,6 +64,9 @@ class Supply:
         self._shelf = shelf
         self._watch = watch
         self._known_days = known_days
+        self._stock = stock
+        self._keep = keep
+        stock.changed = self.changed
         self._door: Door | None = None
         self._news = asyncio.Event()
         self._sulking: dict[str, float] = {}
@@ -112,7 +131,8 @@ class Supply:
                 continue
             door = await self._open_door()
             try:
-                await self._fetcher.sound(door, sha256, lambda: self._conductor.needed)
+                stays = self._keep.stocked if sha256 in self._stock.names else self._keep.needed
+                await self._fetcher.sound(door, sha256, stays)
             except LinkError as error:
                 log.info("a sound is not here yet", sha256=sha256, error=str(error))
                 await asyncio.sleep(backoff.next_delay_s())
@@ -126,10 +146,11 @@ class Supply:
 
     def _next(self) -> str | None:
         missing = self._conductor.missing
-        if not missing:
+        stock = self._stock.missing()
+        if not missing and not stock:
             return None
         now = asyncio.get_running_loop().time()
-        due = (one for one in self._conductor.needs_in_order() if one in missing)
+        due = (*stock, *(one for one in self._conductor.needs_in_order() if one in missing))
         return next((one for one in due if self._sulking.get(one, 0.0) <= now), None)
 
     def _sulk(self, sha256: str, error: Exception) -> None:

@@ -60,6 +60,8 @@ def recovered(entry: Entry, progress: Progress, now: datetime) -> Progress | End
     """What becomes of an item in whose middle the agent was off; ``progress.heard`` is already counted."""
     item = entry.item
     paused = replace(progress, phase=Phase.PAUSED, interrupted=True)
+    if entry.ordered and item.priority.crosses_quiet_hours:
+        return _recovered_emergency(entry, paused, now)
     if item.late.kind is LateKind.SKIP:
         return ending(progress, "agent_was_off")
     if item.late.within is not None:
@@ -67,6 +69,17 @@ def recovered(entry: Entry, progress: Progress, now: datetime) -> Progress | End
             return ending(progress, "agent_was_off")
         return replace(paused, anchor_at=now, anchor_frames=NO_FRAMES, moving=False)
     return replace(paused, moving=entry.total is not None)
+
+
+def _recovered_emergency(entry: Entry, paused: Progress, now: datetime) -> Progress:
+    """An emergency goes on by the clock, in step with the neighbours, whatever its late policy says.
+
+    Has its time passed meanwhile, and less than half of it was heard, it is heard once more from its first word; its
+    expiry, and the cap on what is heard in all, hold as ever.
+    """
+    if entry.total is None or paused.position(now) < entry.total or 2 * paused.heard >= entry.total:
+        return replace(paused, moving=entry.total is not None)
+    return replace(paused, anchor_at=now, anchor_frames=NO_FRAMES, moving=False)
 
 
 def paused(progress: Progress, now: datetime) -> Progress:
