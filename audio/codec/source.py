@@ -37,8 +37,8 @@ FILE_FORMATS = (
     "mpc,mpc8,mpeg,mpegts,mxf,nistsphere,nut,ogg,oma,qcp,rm,shn,sox,tak,truehd,tta,voc,w64,wav,wtv,wv,xwma"
 )
 
-#: What radio stations send over HTTP.
-RADIO_FORMATS = "aac,flac,loas,mp3,ogg"
+#: What radio stations send over HTTP, the files of HLS included (MPEG-TS, fragmented MP4).
+RADIO_FORMATS = "aac,flac,loas,mov,mp3,mpegts,ogg"
 
 #: More than this is no programme but an attack or a mistake.
 MAX_CHANNELS = 64

@@ -1,4 +1,4 @@
-"""``loa-controller cap check FILE…``: what warnings in files are, and what would be done with them. Needs no controller.
+"""``loa-controller cap check FILE…``: what warnings in files are, and whether they would sound.
 
 Rules kept here:
 
@@ -7,12 +7,11 @@ Rules kept here:
 2. Nothing is written, and nothing that a document names is opened. One file's fault does not stop the rest.
 3. Exit 0 when every alert of every file is ok, 1 when any is not, 2 for wrong usage.
 
-Not here: the reading itself (:mod:`controller.cap`).
+Needs no controller. Not here: the reading itself (:mod:`controller.cap`).
 """
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -104,10 +103,7 @@ def _certificates(path: Path) -> list[Certificate]:
 
 def _tell(row: dict[str, Any], reading: Reading | None, *, as_json: bool) -> None:
     if as_json:
-        try:
-            line(row)
-        except UnicodeEncodeError:  # a name whose bytes are no text: escaped, as JSON allows
-            sys.stdout.write(json.dumps(row) + "\n")
+        line(row)
         return
     for text in _lines(row, reading):
         # A terminal must not obey what is in a file or its name.
@@ -127,7 +123,8 @@ def _lines(row: dict[str, Any], reading: Reading | None) -> Iterable[str]:
     yield f"{'':<11}{row['sender']}, {row['sent']}: {verdict_now.effect.value} now ({verdict_now.code})"
     for info in reading.alert.infos:
         areas = "; ".join(area.desc for area in info.areas) or "no area"
-        yield f"{'':<11}{info.spoken_language}: {info.event} – {info.urgency}, {info.severity}, {info.certainty} – {areas}"
+        scales = f"{info.urgency}, {info.severity}, {info.certainty}"
+        yield f"{'':<11}{info.spoken_language}: {info.event} – {scales} – {areas}"
     for fault in reading.faults[:_SHOWN_FAULTS]:
         yield f"{'':<11}! {fault.where}: {fault.detail} [{fault.code}]"
     if len(reading.faults) > _SHOWN_FAULTS:

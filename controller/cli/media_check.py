@@ -12,9 +12,7 @@ Not here: the verdict itself (:mod:`audio.ingest`). ``controller.cli.media`` mou
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import sys
 from datetime import timedelta
 from typing import Annotated
 
@@ -55,10 +53,7 @@ async def _check_all(files: list[str], *, as_json: bool) -> int:
 
 def _tell(report: MediaReport, *, as_json: bool) -> None:
     if as_json:
-        try:
-            line(report.as_dict())
-        except UnicodeEncodeError:  # a name whose bytes are no text: escaped, as JSON allows
-            sys.stdout.write(json.dumps(report.as_dict()) + "\n")
+        line(report.as_dict())
         return
     verdict = "refused" if not report.ok else "warning" if report.warnings else "ok"
     length = "-" if report.duration_s is None else f"{report.duration_s:.1f} s"

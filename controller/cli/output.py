@@ -32,8 +32,13 @@ class UsageFault(CliError):  # noqa: N818 - reads as what it is
 
 
 def line(value: Mapping[str, object]) -> None:
-    """One JSON object on stdout."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+    """One JSON object on stdout, always UTF-8: a file's name whose bytes are no text is escaped, as JSON allows."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        text = json.dumps(value, allow_nan=False)
+    sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 

@@ -17,7 +17,7 @@ import ssl
 import sys
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -101,7 +101,7 @@ async def _speak_file(login: Login, session_id: str, file: Path) -> None:
         await blocks.aclose()
 
 
-def _blocks(file: Path) -> Any:
+def _blocks(file: Path) -> Iterator[bytes]:
     """The file as blocks of 20 ms."""
     resampler, rest = Resampler(), silence(0)
     with file.open("rb") as opened, SoundSource(opened) as source:
@@ -115,7 +115,7 @@ def _blocks(file: Path) -> Any:
         yield to_s16(np.concatenate((rest, silence(-len(rest) % BLOCK))))
 
 
-async def _paced(blocks: Any, on_air: asyncio.Event) -> AsyncIterator[bytes]:
+async def _paced(blocks: Iterator[bytes], on_air: asyncio.Event) -> AsyncGenerator[bytes, None]:
     """Blocks at their own pace, from the moment the session is on air."""
     await on_air.wait()
     begun = time.monotonic()

@@ -1,4 +1,4 @@
-"""Live sources as the controller fetches them: radio over HTTP, Icecast and SHOUTcast.
+"""Live sources as the controller fetches them: radio over HTTP, Icecast, SHOUTcast and HLS.
 
 Bytes come in, titles and tricks stay out. Not here: decoding, timing, reconnecting.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from controller.feeds.addresses import AddressPolicy, GuardedResolver
 from controller.feeds.errors import FeedContentError, FeedError, FeedLostError, FeedRefusedError
+from controller.feeds.hls import HlsStation
 from controller.feeds.icy import IcyStripper
 from controller.feeds.station import FeedTimeouts, Station, open_station
 
@@ -18,6 +19,7 @@ __all__ = [
     "FeedRefusedError",
     "FeedTimeouts",
     "GuardedResolver",
+    "HlsStation",
     "IcyStripper",
     "Station",
     "open_station",

@@ -1,6 +1,6 @@
 """Playlists in front of a station: a ``.m3u`` or ``.pls`` file that names the real address. One level, no more.
 
-Not here: HLS. It is a sequence of files, not a stream, and is refused with a code of its own.
+Not here: HLS, which is a sequence of files, not a stream (:mod:`controller.feeds.hls`).
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from yarl import URL
 
 from controller.feeds.errors import FeedContentError
 
-#: A playlist in front of a station is a few lines; anything bigger is not one.
-MAX_PLAYLIST: Final = 16 * 1024
+#: A playlist in front of a station is a few lines, one of HLS some hundred; anything bigger is not one.
+MAX_PLAYLIST: Final = 256 * 1024
 
 _TYPES: Final = frozenset(
     {
@@ -38,11 +38,9 @@ def first_entry(body: bytes, base: URL) -> URL:
     """The first address a playlist names, relative ones resolved against ``base``.
 
     Raises:
-        FeedContentError: ``hls_unsupported`` or ``empty_playlist``.
+        FeedContentError: ``empty_playlist``.
     """
     text = body.decode("utf-8-sig", errors="replace")
-    if "#EXT-X-" in text:
-        raise FeedContentError("hls_unsupported", "this is an HLS playlist; give the address of a plain stream")
     for raw in text.splitlines():
         line = raw.strip()
         key, equals, value = line.partition("=")

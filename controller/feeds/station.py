@@ -1,8 +1,9 @@
-"""One connection to a radio station over HTTP: Icecast, SHOUTcast, or any server that sends sound without end.
+"""One connection to a radio station over HTTP: Icecast, SHOUTcast, HLS, or any server that sends sound without end.
 
 Rules kept here:
 
-1. Every hop of a redirect (at most 5) and the target of a playlist (one level) is checked by the address policy.
+1. Every hop of a redirect and the target of a playlist (one level) is checked by the address policy. A playlist of
+   HLS is a station of its own kind (:mod:`controller.feeds.hls`).
 2. Connecting and every read have a time-out; headers are bounded; bodies are never decompressed.
 3. Memory is flat: one read buffer, with flow control towards the station.
 4. What is plainly not sound (a web page, JSON) is refused here; what only claims to be sound is found out by the
@@ -13,11 +14,9 @@ Not here: reconnecting and giving up (:mod:`controller.services.relays`), decodi
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Final
 
 import aiohttp
@@ -25,17 +24,17 @@ from aiohttp import ClientResponse, ClientSession, ClientTimeout
 from yarl import URL
 
 from controller.feeds.addresses import AddressPolicy, GuardedResolver
-from controller.feeds.errors import FeedContentError, FeedLostError, FeedRefusedError
+from controller.feeds.errors import FeedContentError, FeedLostError
+from controller.feeds.fetching import follow, read_whole
+from controller.feeds.hls import HlsStation, is_hls
 from controller.feeds.icy import IcyStripper, metaint_of
 from controller.feeds.playlist import MAX_PLAYLIST, first_entry, is_playlist
 from controller.feeds.shoutcast import StationConnector
 
-#: How many times a station may send us on to another address.
-MAX_REDIRECTS: Final = 5
 #: Flow control begins above twice this many unread bytes: 16 s of a 64 kbit/s stream.
 _READ_BUFFER: Final = 64 * 1024
 
-_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_PLAYLIST_S: Final = 10.0
 _NOT_SOUND: Final = ("text/", "image/", "font/", "multipart/", "application/json", "application/xml", "application/pdf")
 
 
@@ -63,6 +62,10 @@ class Station:
         """What the station says it is playing now."""
         return self._icy.title
 
+    def close(self) -> None:
+        """Hang up."""
+        self._response.close()
+
     async def sound(self) -> AsyncIterator[bytes]:
         """Chunks of sound as they arrive, until the station ends.
 
@@ -83,12 +86,12 @@ class Station:
 @asynccontextmanager
 async def open_station(
     url: str, policy: AddressPolicy, timeouts: FeedTimeouts = FeedTimeouts()
-) -> AsyncIterator[Station]:
+) -> AsyncIterator[Station | HlsStation]:
     """Connect to the station at ``url`` and yield it once its headers are there.
 
     Raises:
         FeedRefusedError: ``bad_url``, ``address_refused`` or ``too_many_redirects``.
-        FeedContentError: ``not_audio``, ``hls_unsupported``, ``empty_playlist``, ``source_refused`` (HTTP status).
+        FeedContentError: ``not_audio``, ``empty_playlist``, ``source_refused`` (HTTP status).
         FeedLostError: ``source_unreachable``.
     """
     timeout = ClientTimeout(total=None, connect=timeouts.connect_s, sock_read=timeouts.read_s)
@@ -101,69 +104,29 @@ async def open_station(
         headers={"User-Agent": "Loa", "Icy-MetaData": "1", "Accept": "audio/*, application/ogg, */*;q=0.1"},
         skip_auto_headers=("Accept-Encoding",),
     ) as session:
-        response = await _resolve_playlist(session, policy.check(url), policy)
+        station = await _tune(session, policy.check(url), policy)
         try:
-            yield Station(response)
+            yield station
         finally:
-            response.close()
+            station.close()
 
 
-async def _resolve_playlist(session: ClientSession, url: URL, policy: AddressPolicy) -> ClientResponse:
-    response = await _follow(session, url, policy)
+async def _tune(session: ClientSession, url: URL, policy: AddressPolicy) -> Station | HlsStation:
+    response = await follow(session, url, policy)
     if not is_playlist(response.content_type, response.url):
-        return _require_sound(response)
-    try:
-        body = await _read_small(response)
-    finally:
-        response.close()
-    target = policy.check(first_entry(body, response.url))
-    response = await _follow(session, target, policy)
+        return Station(_require_sound(response))
+    base = response.url
+    body = await read_whole(response, most=MAX_PLAYLIST, seconds=_PLAYLIST_S, code="empty_playlist")
+    if is_hls(body):
+        return HlsStation(session, policy, base, body)
+    response = await follow(session, policy.check(first_entry(body, base)), policy)
     if is_playlist(response.content_type, response.url):
-        response.close()
+        base = response.url
+        body = await read_whole(response, most=MAX_PLAYLIST, seconds=_PLAYLIST_S, code="empty_playlist")
+        if is_hls(body):
+            return HlsStation(session, policy, base, body)
         raise FeedContentError("playlist_in_playlist", "the playlist leads to another playlist")
-    return _require_sound(response)
-
-
-async def _follow(session: ClientSession, url: URL, policy: AddressPolicy) -> ClientResponse:
-    """Fetch ``url``, redirects followed by hand so that every hop is checked."""
-    for _ in range(MAX_REDIRECTS + 1):
-        response = await _fetch(session, url)
-        if response.status not in _REDIRECTS:
-            break
-        location = response.headers.get("Location", "")
-        response.close()
-        try:
-            url = policy.check(url.join(URL(location)))
-        except ValueError as error:
-            raise FeedContentError("bad_redirect", "the station redirects to something unreadable") from error
-    else:
-        raise FeedRefusedError("too_many_redirects", f"the station redirects more than {MAX_REDIRECTS} times")
-    if response.status != HTTPStatus.OK:
-        response.close()
-        raise FeedContentError("source_refused", f"the station answered {response.status}")
-    return response
-
-
-async def _fetch(session: ClientSession, url: URL) -> ClientResponse:
-    try:
-        return await session.get(url, allow_redirects=False)
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        detail = str(error) or type(error).__name__
-        raise FeedLostError("source_unreachable", f"cannot reach {url.host}:{url.port}: {detail}") from error
-
-
-async def _read_small(response: ClientResponse) -> bytes:
-    """A playlist's body: bounded in size and time, so that a stream in its clothes is noticed."""
-    body = bytearray()
-    try:
-        async with asyncio.timeout(10):
-            async for chunk in response.content.iter_any():
-                body += chunk
-                if len(body) > MAX_PLAYLIST:
-                    raise FeedContentError("empty_playlist", "the playlist is too long to be one")
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise FeedLostError("source_lost", "the playlist did not arrive") from error
-    return bytes(body)
+    return Station(_require_sound(response))
 
 
 def _require_sound(response: ClientResponse) -> ClientResponse:

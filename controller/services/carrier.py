@@ -25,7 +25,7 @@ from typing import Final, Protocol
 import structlog
 
 from audio.errors import AudioError
-from controller.feeds import AddressPolicy, FeedError, FeedTimeouts, Station, open_station
+from controller.feeds import AddressPolicy, FeedError, FeedTimeouts, HlsStation, Station, open_station
 from controller.services.chunks import Chunk
 from controller.services.context import Clock
 from controller.services.ports import MediaClock
@@ -148,7 +148,7 @@ class Carrier:
                 with contextlib.suppress(asyncio.CancelledError, FeedError, AudioError):
                     await feeding
 
-    async def _take_packets(self, station: Station, encoding: Encoding) -> None:
+    async def _take_packets(self, station: Station | HlsStation, encoding: Encoding) -> None:
         packets = aiter(encoding)
         while True:
             try:
@@ -181,7 +181,7 @@ class Carrier:
                 async with asyncio.timeout(wait):
                     await self._pushed.wait() if due is None else await asyncio.sleep(wait)
 
-    def _sounds(self, station: Station) -> None:
+    def _sounds(self, station: Station | HlsStation) -> None:
         if self._heard is None:
             self._heard = self._media.now()
             state = CarrierState("sounding", self._clock.now(), station=station.name, losses=self.state.losses)
@@ -202,7 +202,7 @@ class Carrier:
             listener(state)
 
 
-async def _feed(station: Station, encoding: Encoding) -> None:
+async def _feed(station: Station | HlsStation, encoding: Encoding) -> None:
     try:
         async for sound in station.sound():
             await encoding.feed(sound)

@@ -259,7 +259,6 @@ async def test_a_playlist_leads_to_the_station(name: str) -> None:
 @pytest.mark.parametrize(
     ("body", "code"),
     [
-        ("#EXTM3U\n#EXT-X-VERSION:3\nseg.ts\n", "hls_unsupported"),
         ("#EXTM3U\n", "empty_playlist"),
         ("", "empty_playlist"),
     ],
