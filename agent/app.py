@@ -143,7 +143,7 @@ class Agent:
         shelves: Shelves = await loop.run_in_executor(self._host.executor, read_shelves, disk.store)
         archive = await loop.run_in_executor(self._host.executor, restore, self.agent_id, pins, shelves)
         memory = Memory(disk.store, pins, disk.pin_file, shelves, archive)
-        player = self._make_player(dac_ppm(shelves.values))
+        player = self._make_player(dac_ppm(shelves.values, self._config.output or ""))
         self.cluster = Cluster(
             self._host, self._config, identity=disk.identity, player=player, memory=memory, watch=self.watch
         )
