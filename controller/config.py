@@ -52,6 +52,13 @@ class Config(BaseModel):
     database: str | None = Field(None, description="SQLAlchemy async URL; none = SQLite in the data folder")
     horizon_days: int = Field(7, ge=1, le=35)
     allow_private_sources: bool = Field(default=False, description="Relays may come from this machine and its networks")
+    cap_sender: str | None = Field(
+        None,
+        max_length=120,
+        pattern=r"^[^\s,<&]+$",
+        description="How our CAP alerts are signed; none = made of the root",
+    )
+    cap_public: bool = Field(default=True, description="Our CAP alerts may be read without signing in")
     keep_originals: bool = Field(default=False, description="Keep uploaded files beside what was made of them")
     upload_max_mib: int = Field(4096, ge=1, description="Largest upload")
     disk_reserve_mib: int = Field(256, ge=0, description="Uploads leave this much free for the database and the books")

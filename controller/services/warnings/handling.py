@@ -164,7 +164,7 @@ class WarningHandler:
     async def _told(self, entry: WarningEntry, notice: Notice, source: SourceEntry) -> None:
         now = self._clock.now()
         linked = await self._linked(notice, source) if notice.msg_type == "Update" else _Linked()
-        await self._supersede(entry, linked.open)
+        await self._supersede(entry, linked)
         reach = await reach_of(notice, source, self._directory, self._reader)
         template = source.template_for(event_names(notice))
         case = Case(
@@ -182,7 +182,7 @@ class WarningHandler:
             reach,
             template=template,
             two_hourly=source.policy.repeat_two_hourly,
-            replaces=next((one.alert_id for one in linked.issued), None),
+            replaces=next((one.alert_id for one in linked.issued if one.state is State.ISSUED), None),
         )
         await self._settle(entry, source, judgement, proposal)
 
@@ -232,8 +232,8 @@ class WarningHandler:
 
     async def _cancelled(self, entry: WarningEntry, notice: Notice, source: SourceEntry) -> None:
         linked = await self._linked(notice, source)
-        await self._supersede(entry, linked.open)
-        target = next(iter(linked.issued), None)
+        await self._supersede(entry, linked)
+        target = next((one for one in linked.issued if one.state is State.ISSUED), None)
         issued = None
         if target is not None and target.alert_id is not None:
             issued = Issued(target.alert_id, target.sender, automatic=bool(target.rule))
@@ -312,16 +312,29 @@ class WarningHandler:
             for one in await self._book.referring(source.id, notice.identity)
         )
 
-    async def _supersede(self, entry: WarningEntry, others: Sequence[WarningEntry]) -> None:
-        for one in others:
-            await self._book.settle(
-                SYSTEM,
-                one.id,
-                {"state": State.CANCELLED.value, "superseded_by": entry.id},
-                expected=(State.RECEIVED, State.SHOWN, State.PROPOSED),
-                audit="warning.superseded" if one.state is State.PROPOSED else None,
-                details={"by": entry.id},
-            )
+    async def _supersede(self, entry: WarningEntry, linked: _Linked) -> None:
+        """Close what a later message replaced or cancelled and nobody heard; what was heard is decided apart."""
+        for one in linked.open:
+            await self._close(one, entry, (State.RECEIVED, State.SHOWN, State.PROPOSED))
+        for one in linked.issued:
+            alert = self._alert(one)
+            if one.state is State.ACCEPTED and alert is not None and alert.state.waiting:
+                # It waits for its second person, who must not confirm what its sender took back.
+                await self._alerts.cancel(
+                    SYSTEM, alert.id, reason=f"{entry.sender}: {entry.msg_type} {entry.identifier}"
+                )
+                await self._close(one, entry, (State.ACCEPTED,))
+
+    async def _close(self, one: WarningEntry, by: WarningEntry, expected: Sequence[State]) -> None:
+        quiet = one.state in {State.RECEIVED, State.SHOWN}
+        await self._book.settle(
+            SYSTEM,
+            one.id,
+            {"state": State.CANCELLED.value, "superseded_by": by.id},
+            expected=expected,
+            audit=None if quiet else "warning.superseded",
+            details={"by": by.id},
+        )
 
     async def _flooded(self, source: SourceEntry) -> bool:
         """Whether a source sent its hour's worth by itself; then it is demoted."""

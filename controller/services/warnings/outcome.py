@@ -50,8 +50,9 @@ def from_warning(alert: Alert) -> str | None:
     return origin.reference if origin.kind in {"cap", "policy"} and origin.reference.startswith("wa_") else None
 
 
-def _repetition(proposal: Proposal, ends: datetime, now: datetime) -> Repetition:
+def _repetition(proposal: Proposal, ends: datetime, now: datetime) -> Repetition | None:
+    """None = as the template says, or once round for words."""
     until = min(ends, now + MAX_LIFE - timedelta(minutes=1))
     if not proposal.two_hourly or until - now < CADENCE + _WORTH:
-        return Repetition()
+        return None
     return Repetition(every=CADENCE, until=until)

@@ -203,6 +203,15 @@ async def test_a_cancel_of_what_people_sent_is_proposed_to_people(world: World) 
     assert world.alerts.kept[made.alert_id].state is AlertState.CANCELLED
 
 
+async def test_a_cancel_disarms_what_waits_for_its_second_person(world: World) -> None:
+    source = await world.source(policy=PROPOSE)
+    entry = await world.taken(source, flood())
+    made = await world.people.accept(SYSTEM, entry.id, Changes())
+    await world.taken(source, about(flood(), "Cancel", "VN-QTR-2"))
+    assert world.alerts.kept[made.alert_id].state is AlertState.CANCELLED
+    assert (await world.book.get(entry.id)).state is State.CANCELLED
+
+
 async def test_a_signed_cancel_silences_what_the_policy_sent(world: World) -> None:
     source = await world.automatic()
     entry = await world.taken(source, flood(), signed=True)

@@ -1,4 +1,4 @@
-"""What the tests of warnings share: a small district, an alert desk that only remembers, and warnings to send to them."""
+"""What the tests of warnings share: a small district, an alert desk that only remembers, and warnings to send them."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from controller.services.alerts import (
     Composed,
     Message,
     Person,
+    Repetition,
     SpokenClip,
     Step,
 )
@@ -126,7 +127,7 @@ class FakeAlerts:
             priority=Priority.EMERGENCY_STORED,
             draft=draft,
             clusters=clusters,
-            repetition=draft.repetition,
+            repetition=draft.repetition or Repetition(),
             message=_message(words),
             twin=_message([(language, f"Huỷ: {text}") for language, text in words]),
             state=state,
