@@ -15,6 +15,16 @@ MAX_TEXT: Final = 128 * 1024
 #: Largest binary frame: one live bundle.
 MAX_BINARY: Final = 64 * 1024
 
+#: Largest binary frame an agent may send: one tap frame. A second of sound at 24 kbit/s has 3 kB.
+MAX_TAP: Final = 8 * 1024
+
+#: Longest that a loudspeaker may be listened to without being asked for again, in seconds.
+MAX_LISTEN_S: Final = 600
+
+#: Bits a second that an agent may be asked to send back.
+MIN_LISTEN_RATE: Final = 12_000
+MAX_LISTEN_RATE: Final = 32_000
+
 #: What a WebSocket library is to be given as its largest message (it knows one number for both kinds).
 MAX_FRAME: Final = max(MAX_TEXT, MAX_BINARY)
 

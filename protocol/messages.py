@@ -21,7 +21,16 @@ from pydantic import Field, ValidationError
 from protocol.documents import DocumentKind
 from protocol.errors import MalformedError, WrongVersionError
 from protocol.jsonsafe import loads_object
-from protocol.limits import MAX_CHECKS, MAX_ENVELOPE, MAX_RECORDS, MAX_ROOT_CHAIN, MAX_TEXT
+from protocol.limits import (
+    MAX_CHECKS,
+    MAX_ENVELOPE,
+    MAX_LISTEN_RATE,
+    MAX_LISTEN_S,
+    MAX_RECORDS,
+    MAX_ROOT_CHAIN,
+    MAX_TEXT,
+    MIN_LISTEN_RATE,
+)
 from protocol.telemetry import (
     U32,
     U64,
@@ -163,6 +172,16 @@ class Progress(Part):
     checks: Annotated[tuple[Check, ...], Field(max_length=MAX_CHECKS)] = ()
 
 
+class Listening(Part):
+    """The answer to ``listen``, and told again when the tap ends by itself."""
+
+    type: Literal["listening"] = "listening"
+    tap: U32
+    on: Flag
+    code: Code | None = None
+    detail: Detail = ""
+
+
 class Bye(Part):
     """The agent ends the connection on purpose."""
 
@@ -266,6 +285,26 @@ class StreamClose(Part):
     stream: U64
 
 
+class Listen(Part):
+    """Send back what the loudspeaker sounds (section 7.1). It makes no sound, so the session's proof is enough.
+
+    ``anyway``: also on a metered link, whose cost somebody has accepted.
+    """
+
+    type: Literal["listen"] = "listen"
+    tap: U32
+    bit_rate: Annotated[int, Field(strict=True, ge=MIN_LISTEN_RATE, le=MAX_LISTEN_RATE)] = 20_000
+    seconds: Annotated[int, Field(strict=True, ge=1, le=MAX_LISTEN_S)] = MAX_LISTEN_S
+    anyway: Flag = False
+
+
+class ListenEnd(Part):
+    """Nobody listens any more."""
+
+    type: Literal["listen_end"] = "listen_end"
+    tap: U32
+
+
 class RecordsAck(Part):
     """All records of ``journal`` up to ``up_to`` are kept by the controller for good."""
 
@@ -353,6 +392,7 @@ AgentMessage = (
     | Progress
     | Records
     | Event
+    | Listening
     | Bye
     | EnrolToken
     | EnrolCommit
@@ -371,6 +411,8 @@ ControllerMessage = (
     | CommandOffer
     | StreamOpenOffer
     | StreamClose
+    | Listen
+    | ListenEnd
     | RecordsAck
     | MediaTicket
     | EnrolNonce

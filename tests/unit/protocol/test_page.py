@@ -12,6 +12,7 @@ import protocol
 from protocol import limits, messages
 from protocol.bundle import HEADER
 from protocol.documents import PAYLOAD_TYPES
+from protocol.tap import HEADER as TAP_HEADER
 from protocol.telemetry import Arrivals, Health, Part, PlanState, PlayRecord, SoundingState
 from tests.vectors.make import FILES
 
@@ -102,6 +103,16 @@ def test_the_bundle_table_adds_up() -> None:
         position += int(size)
     assert position == HEADER.size
     assert len(rows) == len(HEADER.unpack(bytes(HEADER.size)))
+
+
+def test_the_tap_table_adds_up() -> None:
+    rows = re.findall(r"^\| (\d+) \| (\d+) \| (\w+) \|", section("### 7.1 Tap frame"), flags=re.MULTILINE)
+    position = 0
+    for offset, size, name in rows:
+        assert int(offset) == position, name
+        position += int(size)
+    assert position == TAP_HEADER.size
+    assert len(rows) == len(TAP_HEADER.unpack(bytes(TAP_HEADER.size)))
 
 
 def test_the_vectors_are_named() -> None:
