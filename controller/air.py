@@ -17,13 +17,17 @@ from pathlib import Path
 from audio.ingest import IngestLimits, Ingestor
 from audio.speech import EspeakEngine
 from audio.stream import SpeechEncoder, StreamEncoder
+from controller.alarms import Alarms, Around, open_alarms
+from controller.api.alert_routes import AlertRoutes
 from controller.api.live_routes import LiveRoutes
+from controller.api.notice_routes import NoticeRoutes
 from controller.api.order_routes import OrderRoutes
 from controller.api.programme_routes import ProgrammeRoutes
 from controller.api.recording_routes import RecordingRoutes
 from controller.api.report_routes import ReportRoutes
 from controller.api.routing import Route
 from controller.api.source_routes import SourceRoutes
+from controller.api.template_routes import TemplateRoutes
 from controller.feeds import AddressPolicy
 from controller.foundation import Foundation
 from controller.services.arming import Arming
@@ -40,6 +44,7 @@ from controller.services.leads import Leads
 from controller.services.ledger import Ledger
 from controller.services.live import LiveDesk, LiveTimes, Means, SpeechFactory, Studio
 from controller.services.media_store import MediaStore
+from controller.services.order_rules import OrderMemory
 from controller.services.orders import OrderDesk
 from controller.services.planning import Planner
 from controller.services.ports import AgentGateway
@@ -151,6 +156,7 @@ class Air:
     tapes: Tapes
     opener: StreamOpener
     live: LiveDesk
+    alarms: Alarms
 
     def routes(self, base: Foundation) -> tuple[Route, ...]:
         """Operations of the staff API."""
@@ -161,6 +167,9 @@ class Air:
             *OrderRoutes(self.orders, self.courier).table(),
             *ReportRoutes(self.reports).table(),
             *LiveRoutes(self.live, self.tapes).table(),
+            *TemplateRoutes(self.alarms.templates, self.alarms.book, self.alarms.readiness, base.directory).table(),
+            *AlertRoutes(self.alarms.desk, base.directory, base.clock).table(),
+            *NoticeRoutes(self.alarms.notices).table(),
         )
 
     def start(self, supervisor: Supervisor, health: Health) -> None:
@@ -173,6 +182,7 @@ class Air:
         supervisor.start("relays", self.relays.run)
         supervisor.start("live", self.live.run)
         supervisor.start("arming", self.arming.run)
+        self.alarms.start(supervisor)
         health.add("plan", lambda: self.planner.fault)
         health.add("air-recording", lambda: self.tapes.fault)
 
@@ -206,13 +216,15 @@ async def open_air(
     leads = Leads(clock.mono_us)
     policy = AddressPolicy(allow_private=config.allow_private_sources)
 
+    ingestor = ingestor or Ingestor(IngestLimits(max_bytes=store.upload_max), store.uploads)
+    voices = EspeakEngine()
     recordings = RecordingService(
         db=base.db,
         directory=directory,
         catalogue=catalogue,
         store=store,
-        ingestor=ingestor or Ingestor(IngestLimits(max_bytes=store.upload_max), store.uploads),
-        speech=EspeakEngine(),
+        ingestor=ingestor,
+        speech=voices,
         clock=clock,
         keep_originals=config.keep_originals,
     )
@@ -232,6 +244,7 @@ async def open_air(
     programmes = ProgrammeService(db=base.db, directory=directory, catalogue=catalogue, rulebook=rulebook, clock=clock)
     courier = Courier(base.journal, base.vault, gateway, directory, clock)
     ledger = Ledger(base.db, base.journal, courier, clock)
+    memory = OrderMemory()
     orders = OrderDesk(
         courier=courier,
         directory=directory,
@@ -239,6 +252,7 @@ async def open_air(
         rulebook=rulebook,
         programmes=programmes,
         clock=clock,
+        memory=memory,
     )
     carriers = CarrierPool(catalogue=catalogue, media=base.media_clock, clock=clock, policy=policy, encoder=encoder)
     tapes = Tapes(
@@ -282,6 +296,24 @@ async def open_air(
         directory=directory,
         db=base.db,
     )
+    alarms = await open_alarms(
+        base,
+        Around(
+            store=store,
+            catalogue=catalogue,
+            recordings=recordings,
+            ingestor=ingestor,
+            speech=voices,
+            gateway=gateway,
+            courier=courier,
+            ledger=ledger,
+            orders=orders,
+            memory=memory,
+            live=live,
+            issuer=issuer,
+            shelf=shelf,
+        ),
+    )
     arming = Arming(clock, (planner, relays))
     air = Air(
         gateway=gateway,
@@ -306,6 +338,7 @@ async def open_air(
         tapes=tapes,
         opener=opener,
         live=live,
+        alarms=alarms,
     )
     orders.stop_listeners.append(live.stopped)
     planner.subscribe(arming.poke)
@@ -313,6 +346,7 @@ async def open_air(
     directory.subscribe(lambda change: arming.poke() if change.kind == "agent" else None)
     await issuer.load()
     await ledger.restore()
+    await alarms.tender.restore(base.journal.entries_after(0))
     await recordings.resume()
     await planner.compile()
     try:

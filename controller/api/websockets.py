@@ -18,7 +18,7 @@ from yarl import URL
 from controller.api.problems import RequestError
 from controller.services.errors import ForbiddenError
 
-_TOKEN: Final = "bearer."
+_BEARER: Final = "bearer."
 _PING_S: Final = 10.0
 
 
@@ -30,7 +30,7 @@ def token_of(request: web.Request) -> str:
     if not is_upgrade(request):
         return ""
     offered = (part.strip() for part in request.headers.get("Sec-WebSocket-Protocol", "").split(","))
-    return next((part.removeprefix(_TOKEN) for part in offered if part.startswith(_TOKEN)), "")
+    return next((part.removeprefix(_BEARER) for part in offered if part.startswith(_BEARER)), "")
 
 
 def is_upgrade(request: web.Request) -> bool:

@@ -21,6 +21,7 @@ from controller.feeds import AddressPolicy, FeedContentError, FeedError, FeedLos
 from controller.feeds import hls as hls_module
 from controller.feeds.hls import choose
 
+Files = dict[str, Callable[[], str | bytes] | str | bytes]
 LAN = AddressPolicy(allow_private=True)
 SEGMENT_S = 1.0
 
@@ -67,7 +68,7 @@ def mp4_parts() -> tuple[bytes, list[bytes]]:
 
 
 @asynccontextmanager
-async def served(files: dict[str, Callable[[], str | bytes] | str | bytes]) -> AsyncIterator[tuple[str, list[str]]]:
+async def served(files: Files) -> AsyncIterator[tuple[str, list[str]]]:
     """A web server with these files; what was asked for."""
     asked: list[str] = []
 
@@ -124,7 +125,7 @@ async def packets_of(data: bytes) -> int:
 
 
 async def test_transport_stream_segments_reach_the_encoder_whole() -> None:
-    files: dict[str, Callable[[], str | bytes] | str | bytes] = {
+    files: Files = {
         f"{n}.ts": part for n, part in enumerate(ts_segments())
     }
     files["live.m3u8"] = playlist([f"{n}.ts" for n in range(4)])
@@ -137,7 +138,7 @@ async def test_transport_stream_segments_reach_the_encoder_whole() -> None:
 async def test_fragmented_mp4_with_its_initialisation_section() -> None:
     init, fragments = mp4_parts()
     assert len(fragments) >= 3
-    files: dict[str, Callable[[], str | bytes] | str | bytes] = {f"{n}.m4s": part for n, part in enumerate(fragments)}
+    files: Files = {f"{n}.m4s": part for n, part in enumerate(fragments)}
     files["init.mp4"] = init
     files["live.m3u8"] = playlist([f"{n}.m4s" for n in range(len(fragments))], head='#EXT-X-MAP:URI="init.mp4"')
     async with served(files) as (base, asked):
@@ -149,7 +150,7 @@ async def test_fragmented_mp4_with_its_initialisation_section() -> None:
 
 async def test_packed_segments_lose_their_tags_and_byte_ranges_are_asked_for() -> None:
     tag = b"ID3\x04\x00\x00" + bytes((0, 0, 0, 5)) + b"12345"
-    files: dict[str, Callable[[], str | bytes] | str | bytes] = {"a.aac": tag + b"first" + tag + b"second"}
+    files: Files = {"a.aac": tag + b"first" + tag + b"second"}
     files["live.m3u8"] = (
         "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n#EXT-X-BYTERANGE:20@0\na.aac\n"
         "#EXTINF:1,\n#EXT-X-BYTERANGE:21\na.aac\n#EXT-X-ENDLIST\n"
@@ -167,7 +168,7 @@ async def test_a_live_playlist_is_read_from_its_end_and_followed(monkeypatch: py
         first = 10 if looks == 1 else 12
         return playlist([f"{n}.ts" for n in range(first, first + 5)], first=first, ended=looks > 1)
 
-    files: dict[str, Callable[[], str | bytes] | str | bytes] = {f"{n}.ts": b"%d;" % n for n in range(20)}
+    files: Files = {f"{n}.ts": b"%d;" % n for n in range(20)}
     files["live.m3u8"] = listing
     async with served(files) as (base, _):
         assert await collected(f"{base}/live.m3u8") == b"12;13;14;15;16;"
@@ -177,7 +178,7 @@ async def test_a_playlist_without_news_is_a_silent_station(monkeypatch: pytest.M
     monkeypatch.setattr(hls_module, "_STALE_S", 0.3)
     monkeypatch.setattr(hls_module, "_STALE_TARGETS", 0)
     monkeypatch.setattr(hls_module, "_LONGEST_S", 0.2)
-    files: dict[str, Callable[[], str | bytes] | str | bytes] = {"1.ts": b"x"}
+    files: Files = {"1.ts": b"x"}
     files["live.m3u8"] = playlist(["1.ts"], ended=False)
     async with served(files) as (base, _):
         with pytest.raises(FeedLostError) as caught:
@@ -187,7 +188,7 @@ async def test_a_playlist_without_news_is_a_silent_station(monkeypatch: pytest.M
 
 async def test_bytes_are_handed_on_at_the_pace_they_sound_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hls_module, "BURST_S", 1.0)
-    files: dict[str, Callable[[], str | bytes] | str | bytes] = {f"{n}.ts": bytes(1000) for n in range(2)}
+    files: Files = {f"{n}.ts": bytes(1000) for n in range(2)}
     files["live.m3u8"] = playlist(["0.ts", "1.ts"])
     loop = asyncio.get_running_loop()
     async with served(files) as (base, _):
@@ -215,7 +216,7 @@ async def test_playlists_that_are_refused(files: dict[str, str], error: type[Fee
 
 
 async def test_a_segment_that_is_no_sound_is_found_out_by_the_encoder() -> None:
-    files: dict[str, Callable[[], str | bytes] | str | bytes] = {"a.ts": b"<html>log in</html>" * 9000}
+    files: Files = {"a.ts": b"<html>log in</html>" * 9000}
     files["m.m3u8"] = playlist(["a.ts"])
     async with served(files) as (base, _):
         data = await collected(f"{base}/m.m3u8")
