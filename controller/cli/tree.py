@@ -29,6 +29,7 @@ GROUPS = {
     "source": "controller.cli.source",
     "live": "controller.cli.live",
     "agent": "controller.cli.agent",
+    "warning": "controller.cli.warning",
     "schedule": "controller.cli.schedule",
     "keys": "controller.cli.keys",
     "audit": "controller.cli.audit",
