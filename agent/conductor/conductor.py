@@ -470,7 +470,7 @@ class Conductor:
 
 def _nothing(decision: Decision) -> Decision:
     """The decision as a mute box carries it out."""
-    return replace(decision, sounding=None, upcoming=None, beneath=())
+    return replace(decision, sounding=None, upcoming=None, beneath=(), upcoming_beneath=())
 
 
 def time_floor(values: dict[Key, bytes]) -> int:

@@ -99,6 +99,7 @@ class Orders:
 
     def __init__(self) -> None:
         self._standing: tuple[_Standing, ...] = ()
+        self._past: tuple[_Standing, ...] = ()
         self._told: tuple[Order, ...] = ()
 
     @property
@@ -113,7 +114,7 @@ class Orders:
 
     def reference(self, rule_id: str, recurrence: datetime) -> Reference | None:
         """The command that brought the occurrence; None for what is planned."""
-        for one in self._standing:
+        for one in (*self._standing, *self._past):  # its record may come a moment after its end
             if isinstance(one.order, PlayNow) and _is_round(rule_id, recurrence, one):
                 return one.reference
         return None
@@ -162,6 +163,7 @@ class Orders:
     def forget(self, now: datetime) -> None:
         """Drop what is over, and go on to the rounds whose time it is."""
         if any(one.until <= now for one in self._standing):
+            self._past = (*(one for one in self._standing if one.until <= now), *self._past)[:LIMIT]
             self._standing = tuple(one for one in self._standing if one.until > now)
         self._tell(now)
 

@@ -35,7 +35,7 @@ from agent.watch import Watch
 from audio.errors import AudioError
 from audio.playout import MUTED_DB, ON_AIR_DB, Cue, LiveCue, Outcome, Player
 from protocol.errors import ClockError
-from schedules.arbiter import Decision, PlayNow, Sounding
+from schedules.arbiter import Decision, Sounding
 from schedules.instants import MonoUs
 from schedules.model import Amplifier, ClusterSettings, Relay
 
@@ -192,10 +192,10 @@ class Performance:
         return LiveCue(cue_id, stream.feed, gain_db=gain, level_db=level_db)
 
     def _identity(self, sounding: Sounding) -> str:
-        """What counts as one start: an order that is given again is not another."""
-        for order in self._orders.all:
-            if isinstance(order, PlayNow) and sounding.item is order.item:
-                return f"{int(sounding.priority)}:{','.join(clips_of(sounding))}"
+        """What counts as one start: the rounds of one order do, two orders of the same content do not."""
+        item = sounding.item
+        if item is not None and self._orders.reference(item.rule_id, item.recurrence) is not None:
+            return f"order:{item.rule_id}"
         return sounding.occurrence_id
 
     def _hold(self, sounding: Sounding) -> None:

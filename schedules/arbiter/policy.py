@@ -74,10 +74,10 @@ def recovered(entry: Entry, progress: Progress, now: datetime) -> Progress | End
 def _recovered_emergency(entry: Entry, paused: Progress, now: datetime) -> Progress:
     """An emergency goes on by the clock, in step with the neighbours, whatever its late policy says.
 
-    Has its time passed meanwhile, and less than half of it was heard, it is heard once more from its first word; its
-    expiry, and the cap on what is heard in all, hold as ever.
+    Has its time passed meanwhile, it is heard once more from its first word (how much of it was heard nobody knows: a
+    power cut leaves no note); its expiry, and the cap on what is heard in all, hold as ever.
     """
-    if entry.total is None or paused.position(now) < entry.total or 2 * paused.heard >= entry.total:
+    if entry.total is None or paused.position(now) < entry.total:
         return replace(paused, moving=entry.total is not None)
     return replace(paused, anchor_at=now, anchor_frames=NO_FRAMES, moving=False)
 
