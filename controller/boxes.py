@@ -76,6 +76,7 @@ async def open_boxes(
     records.open(supervisor)
     enrolment.open(supervisor)
     await fleet.open(supervisor)
+    air.alarms.watch(fleet)
     try:
         await gateway.open(supervisor)
         health.add("announcement", lambda: gateway.fault)

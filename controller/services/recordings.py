@@ -72,6 +72,8 @@ class RecordingService:
         self._store = store
         self._clock = clock
         self._speech = speech
+        #: Who else uses recordings: each tells the titles of what would miss one.
+        self.used_by: list[Callable[[str], tuple[str, ...]]] = []
         self.intake = Intake(store, ingestor, speech, self._finish, keep_originals=keep_originals)
 
     async def resume(self) -> None:
@@ -237,6 +239,10 @@ class RecordingService:
         if uses:
             names = ", ".join(f"{use.spec.title!r} ({use.id})" for use in uses[:5])
             raise ConflictError(f"programmes use it: {names}; withdraw them first", code="recording_in_use")
+        for ask in self.used_by:
+            titles = ask(recording_id)
+            if titles:
+                raise ConflictError(f"it is used by {', '.join(titles[:5])}", code="recording_in_use")
         if entry.state == "processing":
             raise ConflictError("it is being processed; wait a moment", code="recording_busy")
         async with self._db.transaction(actor) as tx:

@@ -1,4 +1,4 @@
-"""What happens to alerts without anybody asking: codes expire, soundings end, STOP ends them, a restart finds them again.
+"""What happens to alerts by itself: codes expire, soundings end, STOP ends them, a restart finds them again.
 
 Rules kept here:
 

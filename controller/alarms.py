@@ -1,0 +1,190 @@
+"""Everything about alerts, put together: library, desk, boards, stock, notices.
+
+The part of the composition root on top of :mod:`controller.air`'s orders and live desk. What boxes tell about their
+sounding and their stock is plugged in when the fleet is there (:meth:`Alarms.watch`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from audio.speech import SpeechEngine
+from controller.foundation import Foundation
+from controller.services.alerts.books import AlertBooks
+from controller.services.alerts.composing import Composer
+from controller.services.alerts.desk import AlertDesk
+from controller.services.alerts.model import Message, Tone
+from controller.services.alerts.notices import NoticeBook
+from controller.services.alerts.register import AlertRegister
+from controller.services.alerts.review import Facts
+from controller.services.alerts.sending import AlertSender
+from controller.services.alerts.speech import Speaker
+from controller.services.alerts.stock import AlertStock
+from controller.services.alerts.templates import TemplateBook, TemplateService
+from controller.services.alerts.tending import AlertTender
+from controller.services.alerts.tones import ensure_tones
+from controller.services.alerts.watch import BoardRoom
+from controller.services.catalogue import Catalogue
+from controller.services.dispatch import Courier
+from controller.services.fleet import FleetService
+from controller.services.intake import Ingests
+from controller.services.issuing import Issuer
+from controller.services.ledger import Ledger
+from controller.services.live import LiveDesk
+from controller.services.media_store import MediaStore
+from controller.services.order_rules import OrderMemory
+from controller.services.orders import OrderDesk
+from controller.services.ports import AgentGateway
+from controller.services.recordings import RecordingService
+from controller.services.stock import StockShelf
+from controller.supervisor import Supervisor
+from schedules.model import Clip
+
+_TICK_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What alerts stand on."""
+
+    store: MediaStore
+    catalogue: Catalogue
+    recordings: RecordingService
+    ingestor: Ingests
+    speech: SpeechEngine | None
+    gateway: AgentGateway
+    courier: Courier
+    ledger: Ledger
+    orders: OrderDesk
+    memory: OrderMemory
+    live: LiveDesk | None
+    issuer: Issuer
+    shelf: StockShelf
+
+
+@dataclass(slots=True)
+class Alarms:
+    """The desk of alerts and what belongs to it."""
+
+    desk: AlertDesk
+    templates: TemplateService
+    book: TemplateBook
+    boards: BoardRoom
+    notices: NoticeBook
+    books: AlertBooks
+    stock: AlertStock
+    tender: AlertTender
+    tones: Mapping[Tone, Clip]
+    readiness: StockView
+
+    def start(self, supervisor: Supervisor) -> None:
+        """Give the tasks to their owner."""
+        supervisor.start("alert-speech", self.desk.run)
+        supervisor.every("alerts", _TICK_S, self.tender.tick)
+
+    def watch(self, fleet: FleetService) -> None:
+        """From now on, hear what boxes tell."""
+        self.readiness.fleet = fleet
+        fleet.watch_progress(self.boards.progress)
+
+
+class StockView:
+    """Which clusters hold which sounds, as far as their boxes have told."""
+
+    def __init__(self, base: Foundation, issuer: Issuer, stock: AlertStock, gateway: AgentGateway) -> None:
+        self._directory = base.directory
+        self._issuer = issuer
+        self._stock = stock
+        self._gateway = gateway
+        self.fleet: FleetService | None = None
+
+    def online(self, cluster_id: str) -> bool:
+        """Whether a box of the cluster is connected."""
+        return bool(self._directory.agents_of([cluster_id]) & self._gateway.online())
+
+    def holding(self, message: Message) -> Callable[[str], bool]:
+        """For every cluster: whether all of its boxes hold what it would hear of the message."""
+
+        def holds(cluster_id: str) -> bool:
+            agents = self._directory.agents_of([cluster_id])
+            wanted = self._stock.sounds_for(message, cluster_id)
+            return bool(agents) and all(self._has(agent_id, wanted) for agent_id in agents)
+
+        return holds
+
+    def _has(self, agent_id: str, wanted: frozenset[str]) -> bool:
+        issue = self._issuer.of(agent_id)
+        status = None if self.fleet is None else self.fleet.box(agent_id).status
+        if issue is None or status is None or status.stock is None:
+            return False
+        named = {clip.sha256 for clip in issue.settings.stock}
+        complete = status.stock.here >= status.stock.wanted and status.plan.settings_seq >= issue.settings.seq
+        return complete and wanted <= named
+
+
+async def open_alarms(base: Foundation, around: Around) -> Alarms:
+    """Build everything about alerts. :meth:`AlertTender.restore` comes after the courier's own restore.
+
+    Raises:
+        StoreError: the database cannot be read.
+    """
+    directory, clock = base.directory, base.clock
+    tones = await ensure_tones(around.store)
+    book, register = TemplateBook(around.catalogue), AlertRegister()
+    notices = NoticeBook(directory, clock)
+    async with base.db.read() as session:
+        await book.load(session)
+        await notices.load(session)
+    boards = BoardRoom(around.courier, directory, clock)
+    books = AlertBooks(base.db, notices)
+    books.rooms.append(boards)
+    around.ledger.keepers.append(books.keep)
+    stock = AlertStock(
+        shelf=around.shelf, book=book, register=register, tones=tones, directory=directory, store=around.store
+    )
+    view = StockView(base, around.issuer, stock, around.gateway)
+    sender = AlertSender(
+        register=register,
+        boards=boards,
+        book=book,
+        courier=around.courier,
+        directory=directory,
+        memory=around.memory,
+        clock=clock,
+    )
+    sender.voice = around.live
+    desk = AlertDesk(
+        composer=Composer(
+            directory=directory,
+            catalogue=around.catalogue,
+            book=book,
+            speaker=Speaker(around.speech, around.ingestor, around.store),
+            tones=tones,
+        ),
+        book=book,
+        register=register,
+        boards=boards,
+        notices=notices,
+        sender=sender,
+        directory=directory,
+        facts=Facts(directory, view.online, lambda _: False),
+        stocked=view.holding,
+        clock=clock,
+    )
+    templates = TemplateService(
+        db=base.db,
+        directory=directory,
+        catalogue=around.catalogue,
+        recordings=around.recordings,
+        book=book,
+        tones=tones,
+        clock=clock,
+    )
+    tender = AlertTender(desk, books, stock, around.memory, clock)
+    around.orders.stop_listeners.append(tender.stopped)
+    around.recordings.used_by.append(book.uses_of)
+    return Alarms(desk, templates, book, boards, notices, books, stock, tender, tones, view)
+
+
+__all__ = ["Alarms", "Around", "StockView", "open_alarms"]

@@ -1,0 +1,359 @@
+"""Shapes of alerts and templates over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, Field, StringConstraints
+
+from controller.api.order_routes import ScopeShape
+from controller.api.schema import Id, Line, OptionalLine, Schema
+from controller.services.alerts.board import Board, Row
+from controller.services.alerts.model import (
+    DEFAULT_GAP,
+    DEFAULT_TIMES,
+    DEFAULT_VALID,
+    MAX_TIMES,
+    Alert,
+    AlertDraft,
+    AlertKind,
+    Category,
+    Message,
+    Origin,
+    Repetition,
+    Tone,
+    Where,
+    Words,
+)
+from controller.services.alerts.review import Review
+from controller.services.directory import Directory
+
+_DAY_S = 24 * 3600
+_HOUR_S = 3600
+_GAP_S = int(DEFAULT_GAP.total_seconds())
+
+Figure = Annotated[str, StringConstraints(min_length=3, max_length=20_000, pattern=r"^[0-9eE+\-., ]+$")]
+Tag = Annotated[str, StringConstraints(min_length=2, max_length=35, pattern=r"^[A-Za-z0-9-]+$")]
+Said = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=2_000, pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]+$"),
+]
+Code = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20)]
+CategoryName = Literal[
+    "flood", "flash_flood", "storm", "landslide", "fire", "dam_release", "evacuation", "all_clear", "custom"
+]
+ToneName = Literal["none", "siren", "warble", "pulse", "gong"]
+
+
+class WordsShape(Schema):
+    """What is said in one language."""
+
+    language: Tag
+    text: Said
+    recording: Id | None = Field(None, description="An approved recording that says it; null = it is spoken")
+
+    def value(self) -> Words:
+        """As the services know it."""
+        return Words(self.language, self.text, self.recording)
+
+
+class WhereShape(ScopeShape):
+    """Where: places of the tree, clusters, figures on the map; together."""
+
+    polygons: tuple[Figure, ...] = Field((), max_length=50, description="As in CAP: 'lat,lon lat,lon …'")
+    circles: tuple[Figure, ...] = Field((), max_length=50, description="As in CAP: 'lat,lon radius_km'")
+
+    def where(self) -> Where:
+        """As the services know it."""
+        return Where(self.value(), self.polygons, self.circles)
+
+
+class RepetitionShape(Schema):
+    """How often."""
+
+    times: int = Field(DEFAULT_TIMES, ge=1, le=MAX_TIMES, description="In a row")
+    gap_s: int = Field(_GAP_S, ge=0, le=2 * _HOUR_S)
+    every_s: int | None = Field(None, ge=300, le=_DAY_S, description="The same again and again; 7200 for disasters")
+    until: AwareDatetime | None = Field(None, description="With every_s; null = until cancelled, 24 h at most")
+
+    def repetition(self) -> Repetition:
+        """As the services know it."""
+        return Repetition(
+            self.times,
+            timedelta(seconds=self.gap_s),
+            None if self.every_s is None else timedelta(seconds=self.every_s),
+            None if self.until is None else self.until.astimezone(UTC),
+        )
+
+
+class AlertShape(WhereShape):
+    """What someone wants to send."""
+
+    kind: Literal["template", "text", "voice"] = "template"
+    template: Id | None = Field(None, description="With kind 'template'")
+    title: OptionalLine = Field("", description="Empty = the template's")
+    category: CategoryName = "custom"
+    tone: ToneName = "siren"
+    words: tuple[WordsShape, ...] = Field((), max_length=8, description="With kind 'text'")
+    cancel_words: tuple[WordsShape, ...] = Field((), max_length=8, description="Empty = our own")
+    repetition: RepetitionShape | None = Field(None, description="null = as the template says")
+    valid_s: int = Field(
+        int(DEFAULT_VALID.total_seconds()),
+        ge=60,
+        le=_DAY_S,
+        description="How long a cluster that was away may come back and still sound it",
+    )
+    again: bool = Field(default=False, description="The same once more within 3 minutes is meant")
+
+    def draft(self) -> AlertDraft:
+        """As the services know it."""
+        return AlertDraft(
+            where=self.where(),
+            kind=AlertKind(self.kind),
+            template=self.template,
+            title=self.title,
+            category=Category(self.category),
+            tone=Tone(self.tone),
+            words=tuple(each.value() for each in self.words),
+            cancel_words=tuple(each.value() for each in self.cancel_words),
+            repetition=None if self.repetition is None else self.repetition.repetition(),
+            valid=timedelta(seconds=self.valid_s),
+            again=self.again,
+            origin=Origin(),
+        )
+
+
+class AreaCountView(Schema):
+    """A commune, and how many of its clusters are meant."""
+
+    area_id: str
+    name: str
+    clusters: int
+    offline: int
+
+
+class CautionView(Schema):
+    """Something that should give pause."""
+
+    code: str
+    text: str
+
+
+class ReviewView(Schema):
+    """What to look at before a confirmation."""
+
+    sentence: str = Field(description="Read it aloud before you confirm")
+    clusters: int
+    areas: tuple[AreaCountView, ...]
+    offline: tuple[str, ...]
+    languages: tuple[str, ...]
+    lacking: Mapping[str, tuple[str, ...]] = Field(description="Language -> clusters that will not hear it")
+    first_words: Mapping[str, str]
+    length_s: float = Field(description="Of one sounding with its repetitions in a row")
+    times: int
+    every_s: int | None
+    until: datetime | None
+    quiet: tuple[str, ...] = Field(description="Clusters in whose quiet hours it would sound")
+    stocked: int = Field(description="Clusters that hold its sound already")
+    unstocked: tuple[str, ...]
+    cautions: tuple[CautionView, ...]
+
+
+class StepView(Schema):
+    """Who, when, why."""
+
+    by: str
+    at: datetime
+    reason: str
+
+
+class AlertView(Schema):
+    """One alert."""
+
+    id: str
+    title: str
+    category: str
+    kind: str
+    state: str = Field(
+        description="composed, armed, confirmed, overridden, sounding, repeating, cancelled, cleared, expired, missed"
+    )
+    priority: int
+    clusters: int
+    languages: tuple[str, ...]
+    composed: StepView
+    code: str | None = Field(description="For the composer alone, while it waits: tell it to the second person")
+    code_expires: datetime | None
+    given: StepView | None
+    start: datetime | None
+    expires: datetime | None
+    ended: StepView | None
+    length_s: float
+    times: int
+    every_s: int | None
+    until: datetime | None
+    sha256: tuple[str, ...] = Field(description="The sounds, to listen to before confirming")
+    origin: str
+    origin_reference: str
+    live_session: str | None
+    fault: str
+    counts: Mapping[str, int] | None = Field(description="Clusters by how far it came; null before it was given")
+
+
+class RowView(Schema):
+    """How far it came at one cluster."""
+
+    cluster_id: str
+    cluster: str
+    area: str
+    state: str
+    code: str
+    sounded: bool
+    rounds: int
+    start_error_us: int | None
+    times: Mapping[str, datetime]
+
+
+class RedView(RowView):
+    """A cluster that should sound and does not."""
+
+    contact_name: str
+    contact_phone: str
+
+
+class BoardView(Schema):
+    """The board of an alert."""
+
+    alert_id: str
+    state: str
+    revision: int = Field(description="Ask again with ?since=REVISION for what changed")
+    counts: Mapping[str, int]
+    sounded: int
+    complete: bool = Field(description="Every cluster with a box has answered, one way or the other")
+    red: tuple[RedView, ...] = Field(description="Not started 15 s after the start")
+    rows: tuple[RowView, ...]
+
+
+def review_view(review: Review) -> ReviewView:
+    """A review for people."""
+    every = review.repetition.every
+    return ReviewView(
+        sentence=review.sentence,
+        clusters=len(review.clusters),
+        areas=tuple(AreaCountView.model_validate(each) for each in review.areas),
+        offline=review.offline,
+        languages=review.languages,
+        lacking=review.lacking,
+        first_words=review.first_words,
+        length_s=round(review.length.total_seconds(), 1),
+        times=review.repetition.times,
+        every_s=None if every is None else int(every.total_seconds()),
+        until=review.repetition.until,
+        quiet=review.quiet,
+        stocked=review.stocked,
+        unstocked=review.unstocked,
+        cautions=tuple(CautionView.model_validate(each) for each in review.cautions),
+    )
+
+
+def alert_view(alert: Alert, board: Board | None, code: str | None, now: datetime) -> AlertView:
+    """An alert for people."""
+    every = alert.repetition.every
+    started = 0 if board is None else board.sounded()
+    return AlertView(
+        id=alert.id,
+        title=alert.title,
+        category=str(alert.category),
+        kind=str(alert.draft.kind),
+        state=alert.phase(started=started, now=now),
+        priority=int(alert.priority),
+        clusters=len(alert.clusters),
+        languages=() if alert.message is None else alert.message.languages,
+        composed=_step(alert.composed.by.name, alert.composed.at, alert.composed.reason),
+        code=code,
+        code_expires=alert.code_expires,
+        given=None if alert.given is None else _step(alert.given.by.name, alert.given.at, alert.given.reason),
+        start=alert.start,
+        expires=alert.expires,
+        ended=None if alert.ended is None else _step(alert.ended.by.name, alert.ended.at, alert.ended.reason),
+        length_s=round(alert.length / 48_000, 1),
+        times=alert.repetition.times,
+        every_s=None if every is None else int(every.total_seconds()),
+        until=alert.repetition.until,
+        sha256=_sounds(alert.message),
+        origin=alert.draft.origin.kind,
+        origin_reference=alert.draft.origin.reference,
+        live_session=alert.voice or None,
+        fault=alert.fault,
+        counts=None if board is None else board.counts(),
+    )
+
+
+def board_view(alert: Alert, board: Board, directory: Directory, now: datetime, since: int = 0) -> BoardView:
+    """A board for people: every cluster, or those that changed since a revision."""
+    counts = board.counts()
+    open_states = counts["queued"] + counts["delivered"] + counts["verified"]
+    return BoardView(
+        alert_id=alert.id,
+        state=alert.phase(started=board.sounded(), now=now),
+        revision=board.revision,
+        counts=counts,
+        sounded=board.sounded(),
+        complete=open_states == 0,
+        red=tuple(_red(row, directory) for row in board.red(now)) if alert.state.given else (),
+        rows=tuple(row_view(row, directory) for row in board.rows(since)),
+    )
+
+
+def row_view(row: Row, directory: Directory) -> RowView:
+    """One line of the board."""
+    return RowView(**_row(row, directory))
+
+
+def _red(row: Row, directory: Directory) -> RedView:
+    cluster = directory.clusters.get(row.cluster_id)
+    return RedView(
+        **_row(row, directory),
+        contact_name="" if cluster is None else cluster.contact_name,
+        contact_phone="" if cluster is None else cluster.contact_phone,
+    )
+
+
+def _row(row: Row, directory: Directory) -> dict[str, object]:
+    cluster = directory.clusters.get(row.cluster_id)
+    area = None if cluster is None else directory.areas.get(cluster.area_id)
+    return {
+        "cluster_id": row.cluster_id,
+        "cluster": row.cluster_id if cluster is None else cluster.name,
+        "area": "" if area is None else area.name,
+        "state": row.state,
+        "code": row.code,
+        "sounded": row.sounded,
+        "rounds": row.rounds,
+        "start_error_us": row.start_error_us,
+        "times": dict(row.times),
+    }
+
+
+def _sounds(message: Message | None) -> tuple[str, ...]:
+    return () if message is None else tuple(each.clip.sha256 for each in message.spoken)
+
+
+def _step(by: str, at: datetime, reason: str) -> StepView:
+    return StepView(by=by, at=at, reason=reason)
+
+
+class TemplateShape(Schema):
+    """A template as people write it, with its cancel message."""
+
+    area_id: Id
+    category: CategoryName
+    title: Line
+    tone: ToneName = "siren"
+    cancel_tone: ToneName = "gong"
+    words: tuple[WordsShape, ...] = Field(min_length=1, max_length=8)
+    cancel_words: tuple[WordsShape, ...] = Field((), max_length=8)
+    times: int = Field(DEFAULT_TIMES, ge=1, le=MAX_TIMES)
+    gap_s: int = Field(_GAP_S, ge=0, le=2 * _HOUR_S)
+    every_s: int | None = Field(None, ge=300, le=_DAY_S)
