@@ -44,6 +44,7 @@ from agent.link.office import Office
 from agent.link.session import Ears, Kit
 from agent.link.stream import StreamKeeper
 from agent.link.supply import Supply
+from agent.link.tap import Tap
 from agent.link.timing import ClockCaller
 from agent.supervise import Child
 from agent.watch import Watch
@@ -118,7 +119,15 @@ class Cluster:
             stock=self.stock,
             keep=host,
         )
-        self._stream = StreamKeeper(host.transport, wanted=lambda: self._streams.any, bundle=self._bundle, watch=watch)
+        self._tap = Tap(player, self._timebase, clock.mono_us, metered=config.metered)
+        self._stream = StreamKeeper(
+            host.transport,
+            wanted=lambda: self._streams.any or self._tap.active,
+            bundle=self._bundle,
+            heard=self._tap.next_frame,
+            watch=watch,
+        )
+        self._tap.changed = self._stream.changed
         sync, media, probe = SyncWatch(), host.media, host.probe
         self._device = config.output or ""
         self._care_for_device = DeviceCare(
@@ -176,6 +185,7 @@ class Cluster:
             journal=JournalReader(self._keeper, self._memory.store),
             watch=self._watch,
             herald=self.conductor.herald,
+            tap=self._tap,
             ears=ears,
             metered=config.metered,
         )

@@ -29,6 +29,7 @@ from agent.errors import LinkError, StorageError
 from agent.link.clerk import Clerk
 from agent.link.enrolment import SOFTWARE
 from agent.link.fetch import Door
+from agent.link.tap import Tap
 from agent.link.timing import ClockCaller
 from agent.link.transport import Socket
 from agent.supervise import together
@@ -44,6 +45,9 @@ from protocol.messages import (
     CommandOffer,
     Event,
     KeySetOffer,
+    Listen,
+    ListenEnd,
+    Listening,
     MediaTicket,
     Message,
     PlanOffer,
@@ -122,6 +126,7 @@ class Kit:
     journal: Journal
     watch: Watch
     herald: Herald
+    tap: Tap
     ears: Ears
     metered: bool = False
 
@@ -174,6 +179,7 @@ class ControlSession:
         """
         self._kit.clerk.answer_to(self.say)
         self._kit.herald.news = self._tell_progress
+        self._kit.tap.say = self.say
         self._tell_progress()
         self._kit.ears.door(door(self._ticket))
         self._kit.watch.on_change(self._status_due.set)
@@ -189,11 +195,12 @@ class ControlSession:
         finally:
             self._kit.clerk.answer_to(None)
             self._kit.herald.news = lambda: None
+            self._kit.tap.session_over()
             self._kit.ears.door(None)
             self._kit.watch.off_change(self._status_due.set)
             await self._socket.close()
 
-    def say(self, message: Ack | Event) -> None:
+    def say(self, message: Ack | Event | Listening) -> None:
         """Queue a message; dropped (and counted) when too many wait."""
         try:
             self._outbox.put_nowait(message)
@@ -233,6 +240,8 @@ class ControlSession:
                     self._acked_up_to = max(self._acked_up_to, up_to)
                     self._kit.journal.acknowledge(up_to)
                     self._acked.set()
+                case Listen() | ListenEnd():
+                    self._kit.tap.take(message)
                 case MediaTicket(ticket=ticket):
                     self._kit.ears.door(door(ticket))
                 case Refused(code=code, detail=detail):

@@ -1,13 +1,13 @@
-"""The media connection: live bundles below class 80, on a socket of their own.
+"""The media connection: live bundles below class 80, on a socket of their own, and what is listened to on its way back.
 
-It is open only while a stream targets this agent and a session stands. It reconnects by itself, sooner than the
-control connection (0.2 s to 5 s), because what it carries is worthless later.
+It is open only while a stream targets this agent, or somebody listens to it, and a session stands. It reconnects by
+itself, sooner than the control connection (0.2 s to 5 s), because what it carries is worthless later.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from urllib.parse import quote
 
 import structlog
@@ -34,11 +34,19 @@ class StreamKeeper:
     """Opens and closes one agent's media connection as it is needed."""
 
     def __init__(
-        self, transport: Transport, *, wanted: Callable[[], bool], bundle: Callable[[bytes], None], watch: Watch
+        self,
+        transport: Transport,
+        *,
+        wanted: Callable[[], bool],
+        bundle: Callable[[bytes], None],
+        heard: Callable[[], Awaitable[bytes]],
+        watch: Watch,
     ) -> None:
+        """``bundle`` takes what comes, ``heard`` gives what goes back, one frame after the other."""
         self._transport = transport
         self._wanted = wanted
         self._bundle = bundle
+        self._heard = heard
         self._watch = watch
         self._door: Door | None = None
         self._news = asyncio.Event()
@@ -75,8 +83,12 @@ class StreamKeeper:
         socket = await self._transport.open(door.address, path, certificate=door.certificate)
         self.connected = True
         try:
-            both = {"stream-reader": self._read(socket, backoff), "stream-wanted": self._until_done(door)}
-            await together(both, until_first=True)
+            loops = {
+                "stream-reader": self._read(socket, backoff),
+                "stream-wanted": self._until_done(door),
+                "stream-heard": self._send_back(socket),
+            }
+            await together(loops, until_first=True)
         finally:
             self.connected = False
             await socket.close()
@@ -88,6 +100,10 @@ class StreamKeeper:
                 backoff.reset()
                 self._watch.clear_fault("media_connection")
                 self._bundle(frame)
+
+    async def _send_back(self, socket: Socket) -> None:
+        while True:
+            await socket.send(await self._heard())
 
     async def _until_done(self, door: Door) -> None:
         """Until no stream is wanted for a while, or the session it belongs to is gone."""

@@ -42,15 +42,15 @@ class Socket:
         self._ws = ws
         self.certificate = certificate
 
-    async def send(self, text: str) -> None:
-        """Write one text frame.
+    async def send(self, frame: Frame) -> None:
+        """Write one frame.
 
         Raises:
             LinkError: ``closed`` or ``timed_out``.
         """
         try:
             async with asyncio.timeout(SEND_S):
-                await self._ws.send_str(text)
+                await (self._ws.send_str(frame) if isinstance(frame, str) else self._ws.send_bytes(frame))
         except TimeoutError as error:
             raise LinkError("timed_out", "the controller does not read") from error
         except (ConnectionError, RuntimeError, aiohttp.ClientError) as error:

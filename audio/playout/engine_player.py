@@ -27,7 +27,7 @@ from audio.playout.engine import Engine
 from audio.playout.errors import CueError
 from audio.playout.live import LiveFeeder
 from audio.playout.outputs.port import Output
-from audio.playout.player import MAX_CUES, PlayerListener, PlayerState
+from audio.playout.player import MAX_CUES, Ear, PlayerListener, PlayerState
 from audio.playout.ring import SampleRing
 from audio.playout.timeline import ClipTimeline, LiveTimeline
 from audio.playout.voice import Finished, Source, Started
@@ -67,6 +67,7 @@ class EnginePlayer:
         self._commands: deque[_Command] = deque()
         self._messages: deque[_Command] = deque()
         self._closed = False
+        self._ear: Ear | None = None
         self._broken_told = False
         output.start(self)
 
@@ -115,6 +116,11 @@ class EnginePlayer:
     def set_output_delay(self, delay_us: int) -> None:
         """Sound everything later by this much."""
         self._engine.output_delay_us = delay_us
+
+    def hear(self, ear: Ear | None) -> bool:
+        """Show every block to ``ear`` from the next one on."""
+        self._ear = ear
+        return True
 
     def state(self) -> PlayerState:
         """What it does now."""
@@ -183,6 +189,9 @@ class EnginePlayer:
         """The next block."""
         self._carry_out()
         block = self._engine.render(frames, dac, glitch=glitch)
+        ear = self._ear
+        if ear is not None:
+            ear(block, dac)
         self._hand_on()
         return block
 

@@ -14,10 +14,12 @@ Not here: the arbiter's reasons, the records that are kept of it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
+from audio.pcm import Samples
 from audio.playout.cues import STOP_FADE_MS, Cue, LiveCue
 from schedules.instants import Frames, MonoUs
 
@@ -105,6 +107,11 @@ class PlayerState:
     decoding: bool = True  # False: time is kept but nothing is decoded
 
 
+#: Told each block and the instant its first sample reaches the converter, on the output's thread: it must be quick,
+#: must not raise, and must not keep the block itself.
+Ear: TypeAlias = Callable[[Samples, MonoUs], None]
+
+
 class PlayerListener(Protocol):
     """Who is told what sounded. Called on the event loop's thread."""
 
@@ -165,6 +172,12 @@ class Player(Protocol):
 
     def set_output_delay(self, delay_us: int) -> None:
         """Sound everything later by this much (acoustics between clusters). Positive = later."""
+
+    def hear(self, ear: Ear | None) -> bool:
+        """Show every block that leaves for the output, behind the limiter, to ``ear`` (None: to nobody any more).
+
+        One ear at a time. False: this player makes no sound, there is nothing to hear.
+        """
 
     def state(self) -> PlayerState:
         """What it does now. Cheap."""

@@ -22,6 +22,7 @@ from audio.playout.player import (
     MAX_CUES,
     CuePhase,
     CueState,
+    Ear,
     Outcome,
     OutputState,
     OutputStatus,
@@ -176,6 +177,11 @@ class TimedPlayer:
     def set_output_delay(self, delay_us: int) -> None:
         """Keep everything that is armed from now on later by this much."""
         self._delay_us = delay_us
+
+    def hear(self, ear: Ear | None) -> bool:
+        """There is nothing to hear."""
+        del ear
+        return False
 
     def state(self) -> PlayerState:
         """What it does now."""

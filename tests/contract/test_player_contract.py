@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from audio.codec import OggOpusWriter, OpusEncoder
+from audio.pcm import Samples
 from audio.playout import (
     MUTED_DB,
     ON_AIR_DB,
@@ -426,3 +427,23 @@ async def test_a_muted_stream_loses_what_is_lost_and_counts_what_is_heard(stage:
     assert frames == pytest.approx(4 * 9600, abs=2)
     assert silent == pytest.approx(2 * 9600, abs=2)
     assert outcome is Outcome.COMPLETE
+
+
+async def test_who_listens_hears_what_leaves_or_is_told_that_nothing_does(stage: Stage, clip: ClipSegment) -> None:
+    heard: list[tuple[Samples, MonoUs]] = []
+    can = stage.player.hear(lambda block, dac: heard.append((block.copy(), dac)))
+    assert can is stage.player.state().decoding
+    begins = stage.now
+    stage.player.arm(cue_at(stage, clip, 100))
+    await stage.advance(500)
+    assert bool(heard) is can
+    if can:
+        sound = np.concatenate([block for block, _ in heard])
+        assert heard[0][1] == begins
+        assert [dac for _, dac in heard] == [begins + BLOCK_US * number for number in range(len(heard))]
+        assert not sound[:4800].any()
+        assert float(np.abs(sound[4800 + 960 : 20_000]).max()) > 0.3
+    count = len(heard)
+    stage.player.hear(None)
+    await stage.advance(200)
+    assert len(heard) == count
