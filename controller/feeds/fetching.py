@@ -7,7 +7,7 @@ time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from typing import Final
 
@@ -25,9 +25,14 @@ _GOOD: Final = (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT)
 
 
 async def follow(
-    session: ClientSession, url: URL, policy: AddressPolicy, headers: Mapping[str, str] | None = None
+    session: ClientSession,
+    url: URL,
+    policy: AddressPolicy,
+    headers: Mapping[str, str] | None = None,
+    *,
+    good: Collection[int] = _GOOD,
 ) -> ClientResponse:
-    """Fetch ``url``, redirects followed by hand so that every hop is checked.
+    """Fetch ``url``, redirects followed by hand so that every hop is checked. ``good``: answers that are given back.
 
     Raises:
         FeedRefusedError: ``bad_url``, ``address_refused``, ``too_many_redirects``.
@@ -46,7 +51,7 @@ async def follow(
             raise FeedContentError("bad_redirect", "the station redirects to something unreadable") from error
     else:
         raise FeedRefusedError("too_many_redirects", f"the station redirects more than {MAX_REDIRECTS} times")
-    if response.status not in _GOOD:
+    if response.status not in good:
         response.close()
         raise FeedContentError("source_refused", f"the station answered {response.status}")
     return response

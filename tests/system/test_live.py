@@ -70,7 +70,6 @@ def test_speech_between_two_chimes_and_a_stop(tmp_path: Path) -> None:
                 places.append(place)
             assert places == sorted(places), what
         at, _ = box.ear.find(words, speaker.began - 1, speaker.began + 3)
-        print(f"mouth to loudspeaker: {(at - speaker.began) * 1000:.0f} ms")
         assert 0 < at - speaker.began < 1.0, "live"
 
         with desk.api() as api:

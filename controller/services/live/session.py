@@ -335,7 +335,7 @@ class LiveSession:
 
     async def _turn_came(self) -> None:
         """Until a word that is spoken now follows what was sent."""
-        while not self._ending.is_set() and not self._pacer.wants_speech(self._m.media.now()):
+        while not self._ending.is_set() and not self._pacer.wants_speech(self._m.media.now()):  # noqa: ASYNC110 - a time
             await asyncio.sleep(0.01)
 
     async def _until_over(self, feeding: asyncio.Future[None] | None) -> None:

@@ -125,9 +125,7 @@ async def packets_of(data: bytes) -> int:
 
 
 async def test_transport_stream_segments_reach_the_encoder_whole() -> None:
-    files: Files = {
-        f"{n}.ts": part for n, part in enumerate(ts_segments())
-    }
+    files: Files = {f"{n}.ts": part for n, part in enumerate(ts_segments())}
     files["live.m3u8"] = playlist([f"{n}.ts" for n in range(4)])
     async with served(files) as (base, _):
         data = await collected(f"{base}/live.m3u8")
