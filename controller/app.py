@@ -26,6 +26,7 @@ from controller.api.service_routes import ServiceRoutes
 from controller.api.session_routes import SessionRoutes
 from controller.api.user_routes import UserRoutes
 from controller.boxes import Boxes, open_boxes
+from controller.cap_desk import CapDesk, open_cap_desk
 from controller.config import Config
 from controller.foundation import Foundation, open_foundation
 from controller.keys.certificates import CertificatePair, ensure_certificate
@@ -52,6 +53,7 @@ class Running:
     foundation: Foundation
     air: Air
     boxes: Boxes
+    cap: CapDesk
     supervisor: Supervisor
     health: Health
     staff_url: str
@@ -96,11 +98,14 @@ async def running(
         air = await stack.enter_async_context(open_air(base))
         boxes = await stack.enter_async_context(open_boxes(base, air, supervisor, health, metrics))
         air.start(supervisor, health)
+        cap = await stack.enter_async_context(open_cap_desk(base, air.alarms.desk))
+        cap.start(supervisor, health, metrics)
 
-        routes: list[Route] = [*desk.routes(base), *air.routes(base), *boxes.routes()]
+        routes: list[Route] = [*desk.routes(base), *air.routes(base), *boxes.routes(), *cap.routes(base)]
         routes += ServiceRoutes(health, metrics, lambda: openapi_document(routes)).table()
 
         tls, fingerprint = _staff_tls(config, base.clock)
+        cap.at_door(tls)
         app = staff_application(tuple(routes), desk.sessions.actor_of, metrics.observe)
         listener = StaffListener(app, tls)
         await listener.open(*config.staff_address)
@@ -110,7 +115,7 @@ async def running(
         health.ready = True
         url = f"{'https' if tls else 'http'}://{_shown(config.staff_address[0])}:{listener.port}"
         _log.info("controller is up", staff=url, agents=boxes.port, root=base.vault.root_fingerprint[:16])
-        yield Running(base, air, boxes, supervisor, health, url, fingerprint, first_admin)
+        yield Running(base, air, boxes, cap, supervisor, health, url, fingerprint, first_admin)
         health.ready = False
 
 

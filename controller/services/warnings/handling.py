@@ -27,7 +27,7 @@ import structlog
 from controller.services.alerts import Alert
 from controller.services.context import SYSTEM, Clock
 from controller.services.directory import Directory
-from controller.services.errors import NotFoundError, ServiceError
+from controller.services.errors import BusyError, NotFoundError, ServiceError
 from controller.services.warnings.book import WarningBook
 from controller.services.warnings.drafts import Proposal, event_names, propose, title_of
 from controller.services.warnings.model import ENDS, SourceEntry, State, WarningEntry
@@ -97,7 +97,7 @@ class WarningHandler:
             self._poked.clear()
             try:
                 await self.step()
-            except StoreError as error:  # what waits is in the book and waits on
+            except (StoreError, BusyError) as error:  # what waits is in the book and waits on
                 _log.warning("warnings_wait", code=error.code)
             try:
                 async with asyncio.timeout(_LOOK_S):
@@ -123,8 +123,8 @@ class WarningHandler:
         """Judge one; what cannot be judged is shown with the reason, so that the next gets its turn."""
         try:
             await self._judge(entry)
-        except StoreError:
-            raise  # the database's fault, not the warning's: it waits
+        except (StoreError, BusyError):
+            raise  # not the warning's fault: it waits
         except ServiceError as error:
             _log.warning("a warning could not be judged", warning=entry.id, code=error.code, detail=error.detail)
             await self._show(entry, (error.code,))

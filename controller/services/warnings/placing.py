@@ -14,7 +14,7 @@ async def reach_of(notice: Notice, source: SourceEntry, directory: Directory, re
     """The clusters a warning is for, that the source speaks for and that are in use.
 
     Raises:
-        BusyError: the sum took too long, or too much is waiting.
+        BusyError, InvalidError: too much is waiting, or the sum took too long.
     """
     places, codes = joined(notice.infos), source.geocode_map()
     sites = [

@@ -16,6 +16,7 @@ Not here: HTTP, Atom, RSS, addresses that are refused (:mod:`controller.feeds.ca
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,7 +25,8 @@ from typing import Any, Final, Protocol
 import structlog
 from sqlmodel import select
 
-from controller.feeds.errors import FeedError
+from controller.feeds.cap_feed import CapDocument, PollResult
+from controller.feeds.errors import FeedBusyError, FeedError
 from controller.services.context import Clock
 from controller.services.errors import InvalidError, ServiceError
 from controller.services.warnings.intake import WarningIntake
@@ -40,32 +42,12 @@ FAILURES: Final = 3
 #: The clock is looked at this often at least, so that a stepped clock delays nothing for long.
 _LOOK_S: Final = 20.0
 _DETAIL: Final = 300
+#: The pause when a feed lists more than one look may fetch.
+_MORE: Final = timedelta(seconds=10)
+_JITTER: Final = 0.1
 _END_S: Final = 10.0
 
 _log = structlog.get_logger(__name__)
-
-
-class FeedDocument(Protocol):
-    """A document a feed gave."""
-
-    @property
-    def data(self) -> bytes:
-        """Its bytes."""
-        ...
-
-
-class FeedAnswer(Protocol):
-    """What one look at a feed gave."""
-
-    @property
-    def documents(self) -> Sequence[FeedDocument]:
-        """New documents."""
-        ...
-
-    @property
-    def next_after(self) -> timedelta | None:
-        """How long the feed wants to be left alone; None = it does not say."""
-        ...
 
 
 class Feed(Protocol):
@@ -76,12 +58,16 @@ class Feed(Protocol):
         """What to remember until the next look, as plain JSON values."""
         ...
 
-    async def poll(self, now: datetime) -> FeedAnswer:
+    async def poll(self, now: datetime) -> PollResult:
         """Look once.
 
         Raises:
             FeedError: it cannot be had; the code says why.
         """
+        ...
+
+    def accept(self, result: PollResult) -> None:
+        """What it gave was taken: the next look may leave it out."""
         ...
 
 
@@ -129,6 +115,7 @@ class WarningPolls:
         self._intake = intake
         self._make = make
         self._clock = clock
+        self._random = random.Random()  # noqa: S311 - spreads load, protects nothing
         self._states: dict[str, PollState] = {}
         self._tasks: dict[str, tuple[tuple[object, ...], asyncio.Task[None]]] = {}
         self._changed = asyncio.Event()
@@ -170,20 +157,30 @@ class WarningPolls:
             answer = await feed.poll(now)
             asked = answer.next_after
             await self._take(source, answer.documents)
+            feed.accept(answer)
             remembered = feed.state
+            if answer.waiting:
+                interval = min(interval, _MORE)
+            if answer.failed:
+                code, detail = "entries_failed", f"{answer.failed} of the listed warnings could not be fetched"
         except (FeedError, ServiceError, StoreError) as error:
+            asked = error.retry_after if isinstance(error, FeedBusyError) else None
             failures = (before.failures if before else 0) + 1
             code, detail = error.code, str(error)[:_DETAIL]
             _log.warning("warning_feed_failed", source=source.id, code=code, detail=detail, failures=failures)
         succeeded = self._clock.now() if not failures else (before.succeeded_at if before else None)
         state = PollState(
-            dict(remembered), now + next_look(interval, failures, asked), now, succeeded, failures, code, detail
+            dict(remembered), now + self._pause(interval, failures, asked), now, succeeded, failures, code, detail
         )
         self._states[source.id] = state
         await self._write(source.id, state)
         return state
 
-    async def _take(self, source: SourceEntry, documents: Sequence[FeedDocument]) -> None:
+    def _pause(self, interval: timedelta, failures: int, asked: timedelta | None) -> timedelta:
+        """The next pause, a little longer or shorter, so that many controllers do not ask in step."""
+        return next_look(interval, failures, asked) * self._random.uniform(1 - _JITTER, 1 + _JITTER)
+
+    async def _take(self, source: SourceEntry, documents: Sequence[CapDocument]) -> None:
         for document in documents:
             try:
                 await self._intake.take(source, SourceKind.POLL, document.data)

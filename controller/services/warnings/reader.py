@@ -45,6 +45,7 @@ class WarningReader:
         self._turn = asyncio.Semaphore(1)
         self._waiting = 0
         self._stuck = 0
+        self._closed = False
         self._last: OrderedDict[tuple[str, tuple[str, ...], int], tuple[Reading, ...]] = OrderedDict()
 
     @property
@@ -56,8 +57,9 @@ class WarningReader:
         """The alerts of a document. ``trust``: certificates (PEM) that signatures must lead to.
 
         Raises:
-            InvalidError: the document as a whole is refused, with the reader's code (``not_xml``, ``no_alert`` …).
-            BusyError: too many are waiting, or it took too long.
+            InvalidError: the document as a whole is refused, with the reader's code (``not_xml``, ``no_alert`` …), or
+                takes too long (``reading_too_slow``).
+            BusyError: too many are waiting.
         """
         if len(data) > MAX_BYTES:
             raise InvalidError(f"a document has at most {MAX_BYTES} bytes", code="too_large")
@@ -78,11 +80,14 @@ class WarningReader:
         """Do ``work`` in the thread.
 
         Raises:
-            BusyError: too much is waiting, it took too long, or reading stopped for good.
+            BusyError: too much is waiting, the controller stops, or reading stopped for good.
+            InvalidError: ``reading_too_slow``.
             Exception: whatever ``work`` raises.
         """
         if self._stuck >= STUCK:
             raise BusyError("warnings cannot be read until the controller is restarted", code="reader_stuck")
+        if self._closed:
+            raise BusyError("the controller is stopping", code="stopping")
         if self._waiting >= WAITING:
             raise BusyError("too many warnings are waiting to be read; try again in a moment", code="warnings_busy")
         self._waiting += 1
@@ -93,7 +98,8 @@ class WarningReader:
             self._waiting -= 1
 
     def close(self) -> None:
-        """Let go of the thread."""
+        """Let go of the thread; nothing is read any more."""
+        self._closed = True
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def _in_time(self, work: Callable[[], ResultT]) -> ResultT:
@@ -105,7 +111,7 @@ class WarningReader:
         job.add_done_callback(_forget)
         self._pool.shutdown(wait=False)
         self._pool = self._new_pool()
-        raise BusyError(f"the warning was not read within {self._seconds:g} s", code="reading_too_slow")
+        raise InvalidError(f"it was not read within {self._seconds:g} s", code="reading_too_slow")
 
     @staticmethod
     def _new_pool() -> ThreadPoolExecutor:
