@@ -32,7 +32,7 @@ MAX_DEPTH: Final = 32
 #: Elements of all alerts and their wrapping together.
 MAX_ELEMENTS: Final = 50_000
 #: Alerts in one document. The largest real feed had 17 in a file; an Atom feed may have a few hundred.
-MAX_ALERTS: Final = 200
+MAX_ALERTS: Final = 500
 
 _EDXL: Final = re.compile(r"urn:oasis:names:tc:emergency:EDXL:DE:")
 _ATOM: Final = "http://www.w3.org/2005/Atom"
