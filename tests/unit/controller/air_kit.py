@@ -16,6 +16,7 @@ from audio.ingest import Ingested, MediaReport, RefusedError
 from controller.air import Air, open_air
 from controller.config import load_config
 from controller.foundation import Foundation, open_foundation
+from controller.services.alerts.tones import TONES
 from controller.services.catalogue import RecordingEntry
 from controller.services.context import SYSTEM, Actor, Role, RoleGrant
 from controller.services.entries import AgentEntry, AreaEntry, ClusterEntry
@@ -255,7 +256,7 @@ def seconds(count: float) -> timedelta:
 
 
 def _lay_out_chimes(media: Path) -> None:
-    """Chimes of a second each, instead of real ones that take a second to make."""
+    """Chimes of a second and sirens of five, instead of real ones that take a second each to make."""
     index: dict[str, tuple[str, int]] = {}
     for kind in CHIMES:
         sha256 = hashlib.sha256(kind.encode()).hexdigest()
@@ -264,6 +265,14 @@ def _lay_out_chimes(media: Path) -> None:
         path.write_bytes(kind.encode())
         index[kind] = (sha256, 48_000)
     (media / "chimes.json").write_text(json.dumps(index))
+    tones: dict[str, tuple[str, int]] = {}
+    for tone in TONES:
+        sha256 = hashlib.sha256(f"tone {tone}".encode()).hexdigest()
+        path = media / sha256[:2] / sha256
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(f"tone {tone}".encode())
+        tones[tone] = (sha256, 5 * 48_000)
+    (media / "tones.json").write_text(json.dumps(tones))
 
 
 async def _chunks(data: bytes) -> AsyncIterator[bytes]:
