@@ -20,6 +20,7 @@ from controller.services.directory import AreaEntry, Directory
 from controller.services.errors import ConflictError, FieldProblem, InvalidError
 from controller.store import Database, Transaction, tables
 from controller.store.ids import new_id
+from controller.store.warning_tables import WarningSource
 from schedules.model import MAX_ITEM, MAX_RELAY, QuietHours
 
 #: A tree deeper than this is a mistake (country, province, district, commune, village, hamlet are six).
@@ -191,6 +192,7 @@ class AreaService:
             ("sources", tables.Source, tables.Source.area_id),
             ("programmes", tables.Programme, tables.Programme.area_id),
             ("roles of users", tables.Grant, tables.Grant.area_id),
+            ("warning sources", WarningSource, WarningSource.area_id),
         )
         for what, table, column in holders:
             query = select(func.count()).select_from(table).where(col(column) == area_id)
