@@ -69,14 +69,26 @@ class Loudspeakers:
         through: Through,
         outputs: Sequence[str] = ("pulse:left", "pulse:right"),
         agent_environment: Sequence[dict[str, str]] = ({}, {}),
+        ahead_s: float = 8.0,
     ) -> None:
-        """``through(port, number)`` gives the port at which agent ``number`` reaches the controller's ``port``."""
+        """Prepare.
+
+        Args:
+            folder: for everything they write.
+            environment: of both agents: how they reach the hall.
+            sound: what the station plays.
+            through: ``through(port, number)`` gives the port at which agent ``number`` reaches the controller's.
+            outputs: where each of them sounds.
+            agent_environment: more, for each of them.
+            ahead_s: how long after both are online the relay's window begins.
+        """
         self._folder = folder
         self._environment = environment
         self._agent_environment = agent_environment
         self._sound = sound
         self._through = through
         self._outputs = outputs
+        self._ahead_s = ahead_s
         self._stack = ExitStack()
         self.agents: list[Process] = []
         self.desk: Desk | None = None
@@ -101,7 +113,7 @@ class Loudspeakers:
         online(desk, len(clusters), 60)
         with desk.api() as api:
             source = api.post("/api/v1/sources", {"area_id": area, "title": "Đài", "url": station.url})["id"]
-        begin = soon(8)
+        begin = soon(self._ahead_s)
         slot = math.ceil(len(self._sound) / 48_000) + _SLOT_MORE_S
         content: dict[str, object] = {"kind": "relay", "source": source, "fallback": []}
         schedule(

@@ -14,9 +14,10 @@ Rules kept here:
 5. A new timeline starts the offset anew and keeps the drift: the crystals are the same.
 
 Constants: process noise 0 for the offset and 1e-11 per square root of a microsecond for drift; measurement variance
-(max(50 µs, excess / 2))²; gate at excess / 2 above 25 ms unless nothing was accepted for 60 s; covariances grow by
-λ² = 4 when a residual exceeds three times the measurement's error after 20 accepted bursts; drift used when
-drift² > 4 variances; ready from two accepted bursts on while sigma is below 5 ms.
+(max(50 µs, (excess + doubt) / 2))², where the doubt is how much further down the floor may be; gate at excess / 2 above
+25 ms unless nothing was accepted for 60 s; covariances grow by λ² = 4 when a residual exceeds three times the
+measurement's error after 20 accepted bursts; drift used when drift² > 4 variances; ready from two accepted bursts on
+while sigma is below 5 ms.
 
 Not here: when to send a burst and on which socket (the agent's link); the timeline itself (:mod:`protocol.timeline`).
 """
@@ -192,7 +193,7 @@ class ClockFilter:
     def _start(self, reading: Reading) -> None:
         self._anchor = round(reading.media) - reading.at
         drift, sigma = self._prior
-        error = max(LEAST_ERROR_US, reading.spread_us / 2)
+        error = max(LEAST_ERROR_US, self._path.doubt_us / 2)
         self._accepted = 1
         offset = reading.media - reading.at - self._anchor
         self._estimate = _Estimate(reading.at, offset, drift, error * error, 0.0, sigma * sigma)
@@ -200,7 +201,7 @@ class ClockFilter:
     def _weigh(self, before: _Estimate, reading: Reading) -> Verdict:
         """Rule 2: how much of a burst is believed."""
         elapsed = float(reading.at - before.at)
-        bound, standing = self._path.excess_us / 2, self._path.standing_us / 2
+        bound, standing = (self._path.excess_us + self._path.doubt_us) / 2, self._path.standing_us / 2
         if bound - standing > GATE_US and elapsed <= GATE_OPENS_AFTER_US:
             return Verdict.GATED
         residual = (reading.media - reading.at - self._anchor) - (before.offset + before.drift * elapsed)

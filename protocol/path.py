@@ -34,6 +34,9 @@ RECENT_LEAST: Final = 3
 STANDING_LEAST_US: Final = 500.0
 _SPREAD_SHARE: Final = 0.25
 
+#: Of delays that vary evenly, the least of eight there and back lies half as many spreads above the floor.
+_DOUBT: Final = 0.9
+
 _BUCKET_US: Final = 300_000_000
 _RECENT_MOST: Final = 64
 
@@ -80,9 +83,11 @@ class PathMemory:
     def __init__(self) -> None:
         self._buckets: deque[tuple[int, float]] = deque()
         self._recent: deque[Reading] = deque(maxlen=_RECENT_MOST)
+        self._seen = 0
 
     def add(self, reading: Reading) -> None:
         """One more burst; readings come in the order of time."""
+        self._seen += 1
         bucket = reading.at // _BUCKET_US
         if self._buckets and self._buckets[-1][0] == bucket:
             self._buckets[-1] = bucket, min(self._buckets[-1][1], reading.path_us)
@@ -104,6 +109,11 @@ class PathMemory:
         """Queueing of the last burst."""
         floor = self.floor_us
         return 0.0 if floor is None else self._recent[-1].path_us - floor
+
+    @property
+    def doubt_us(self) -> float:
+        """How much further down the floor may be: much after the first burst, ever less with each."""
+        return _DOUBT * median(one.spread_us for one in self._recent) / self._seen if self._recent else 0.0
 
     @property
     def standing_us(self) -> float:

@@ -45,6 +45,9 @@ STEADY_US = 20e6
 #: The line moves no faster than this share of time; what is further off than a device's wild times was moved.
 FOLLOW = 100e-6
 
+#: The same where the rate is known, so that only an offset is left to be found: wild times fool it the less.
+FOLLOW_KNOWN = 40e-6
+
 _SLOPE_LEAST_US = 8e6
 _SLOPE_SURE_US = 30e6  # a rate that is known is only given up for one read over as long as this
 _STRAIGHT_US = 50.0
@@ -175,7 +178,7 @@ class DacLine:
         said = median(residual for _, residual in self._latest) if self._past is None else self._past
         if self._line is None or not self.settled:
             self._line = said
-        most = FOLLOW * lasted
+        most = (FOLLOW_KNOWN if self._known else FOLLOW) * lasted
         self._line += max(-most, min(most, said - self._line))
         return self._line
 

@@ -129,15 +129,17 @@ class BadPath:
 
     async def _accept(self, near: asyncio.StreamReader, near_out: asyncio.StreamWriter) -> None:
         self._number += 1
-        seeds = random.Random(f"{self._seed}-{self._number}")  # noqa: S311 - a model, not a secret
+        seeds = random.Random(f"{self._seed}-{self._number}")
         try:
             far, far_out = await asyncio.open_connection("127.0.0.1", self._target)
         except OSError:
             near_out.close()
             return
-        ways = Way(self._up, random.Random(seeds.random())), Way(self._down, random.Random(seeds.random()))  # noqa: S311
+        ways = Way(self._up, random.Random(seeds.random())), Way(self._down, random.Random(seeds.random()))
         try:
             await _both(_carry(near, far_out, ways[0]), _carry(far, near_out, ways[1]))
+        except asyncio.CancelledError:
+            return  # the proxy is being closed; asyncio would print it
         finally:
             for writer in (near_out, far_out):
                 writer.close()
