@@ -161,9 +161,9 @@ class ApiClient:
         self._connection.timeout = UPLOAD_TIMEOUT
         return self._send(method, _target(self._base, path, query), file, headers)
 
-    def download(self, path: str) -> bytes:
+    def download(self, path: str, query: Mapping[str, object] | None = None) -> bytes:
         """GET something that is not JSON."""
-        content: bytes = self._send("GET", _target(self._base, path, None), None, {"Accept": "*/*"}, raw=True)
+        content: bytes = self._send("GET", _target(self._base, path, query), None, {"Accept": "*/*"}, raw=True)
         return content
 
     def request(

@@ -33,6 +33,8 @@ GROUPS = {
     "schedule": "controller.cli.schedule",
     "keys": "controller.cli.keys",
     "audit": "controller.cli.audit",
+    "template": "controller.cli.template",
+    "alert": "controller.cli.alert",
     "cap": "controller.cli.cap",
 }
 COMMANDS = {
