@@ -104,6 +104,10 @@ class Carrier:
         self.state_listeners: list[Callable[[CarrierState], None]] = []
         self.state = CarrierState("connecting", clock.now())
 
+    def grow(self, lead: int) -> None:
+        """Agents need to be sent the sound ``lead`` microseconds ahead; it never shrinks while a station is carried."""
+        self._pacer.grow(lead)
+
     async def run(self) -> None:
         """Fetch, encode and pace until cancelled."""
         async with asyncio.TaskGroup() as group:

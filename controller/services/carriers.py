@@ -3,7 +3,8 @@
 Rules kept here:
 
 1. A station is connected to when the first listener comes and let go when the last one leaves.
-2. Its sound is paced for relays (bundles of 1 s, 3 s ahead): whoever joins hears from the next chunk on.
+2. Its sound is paced for relays (bundles of 1 s, 3 s ahead or what the neediest listener asked for): whoever joins
+   hears from the next chunk on.
 
 Not here: windows and signatures (:mod:`controller.services.relays`), how a station is fetched
 (:mod:`controller.services.carrier`).
@@ -41,6 +42,10 @@ class Lease:
     listener: Listener
     _pool: CarrierPool = field(repr=False)
     _held: bool = True
+
+    def need(self, lead: int) -> None:
+        """The listener's agents need the sound ``lead`` microseconds ahead."""
+        self._pool.grow(self.source_id, lead)
 
     def release(self) -> None:
         """Listen no more."""
@@ -110,6 +115,12 @@ class CarrierPool:
         if not running.leases:
             del self._running[lease.source_id]
             running.task.cancel()
+
+    def grow(self, source_id: str, lead: int) -> None:
+        """For :meth:`Lease.need`."""
+        running = self._running.get(source_id)
+        if running is not None:
+            running.carrier.grow(lead)
 
     def state_of(self, source_id: str) -> CarrierState | None:
         """How a station is; None when nobody listens to it."""

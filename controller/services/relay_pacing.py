@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from controller.services.chunks import PACKET_US, Chunk, SourceKind
@@ -45,8 +45,12 @@ class Pace:
 
     @classmethod
     def of(cls, kind: SourceKind, lead: int) -> Pace:
-        """For agents that need to be ``lead`` ahead: a third of it may be lost before a new anchor is needed."""
-        return cls(kind.packets, lead, lead * 2 // 3, lead // 3)
+        """For agents that need to be ``lead`` ahead: a third of it may be lost before a new anchor is needed.
+
+        Up to a relay's usual :data:`LEAD` a new anchor may have less, so that a station is heard soon; agents that
+        asked for more get all of it.
+        """
+        return cls(kind.packets, lead, lead if lead > LEAD else lead * 2 // 3, lead // 3)
 
 
 class Pacer:
@@ -59,6 +63,11 @@ class Pacer:
         self._next: MediaUs | None = None  # play_at of the next chunk; None: to be anchored
         self._ended: MediaUs = start  # end of what was handed out last
         self._flush = False  # the source is gone: a short last chunk may go
+
+    def grow(self, lead: int) -> None:
+        """Agents need more: what waits goes out earlier, and a new anchor has it from the start."""
+        if lead > self._pace.lead:
+            self._pace = replace(Pace.of(SourceKind.RELAY, lead), packets=self._pace.packets)
 
     @property
     def full(self) -> bool:

@@ -112,6 +112,9 @@ class RelayDesk:
             while True:
                 await asyncio.sleep(LASTING.total_seconds() / 2)
                 await self._tell_lasting_losses()
+                for opened in tuple(self._open.values()):
+                    if opened.lease is not None:
+                        opened.lease.need(self._opener.lead_us(opened.streams, SourceKind.RELAY))
         finally:
             for opened in self._open.values():
                 if opened.lease is not None:
@@ -203,6 +206,7 @@ class RelayDesk:
         )
         start = MediaUs(self._media.now() + _us(window.start - self._clock.now()))
         opened.lease = self._carriers.take(window.source_id, partial(self._publish, opened), start=start)
+        opened.lease.need(self._opener.lead_us(opened.streams, SourceKind.RELAY))
         self._open[key] = opened
         _log.info("relay_opened", rule=window.rule_id, source=window.source_id, clusters=len(clusters))
 

@@ -62,14 +62,13 @@ def test_speech_between_two_chimes_and_a_stop(tmp_path: Path) -> None:
         heard, _ = box.ear.sound()
         with OggOpusReader(tape) as reader:
             kept = reader.read(0, reader.frames)
+        # Word by word: on a busy machine a late word gets a moment of silence before it.
+        said = [words[at : at + 24_000] for at in range(0, len(words), 24_000)]
         for what, sound in (("heard", heard), ("kept", kept)):
-            places = []
-            for part in (chime("opening"), words, chime("closing")):
-                place, like = find(part, sound)
-                assert like > 0.75, (what, like)
-                places.append(place)
-            assert places == sorted(places), what
-        at, _ = box.ear.find(words, speaker.began - 1, speaker.began + 3)
+            found = [find(part, sound) for part in (chime("opening"), *said, chime("closing"))]
+            assert min(like for _, like in found) > 0.6, (what, found)
+            assert [place for place, _ in found] == sorted(place for place, _ in found), what
+        at, _ = box.ear.find(said[0], speaker.began - 1, speaker.began + 3)
         assert 0 < at - speaker.began < 1.0, "live"
 
         with desk.api() as api:

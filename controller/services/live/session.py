@@ -29,6 +29,7 @@ from audio.errors import AudioError
 from audio.stream import Level, SpeechFormat, SpeechPacket
 from controller.services.chunks import Chunk
 from controller.services.context import Actor, Clock
+from controller.services.leads import StreamLead
 from controller.services.live.model import WARNING, InputKind, LiveState, LiveTimes, LiveView, Speaker
 from controller.services.live.pacing import STALE, Arrivals, LivePacer
 from controller.services.ports import MediaClock
@@ -119,7 +120,8 @@ class LiveSession:
         self._tape = tape
         self._feed = feed
         self._kind = billing.input.source_kind
-        self._pacer = LivePacer(self._kind, means.opener.lead_us(streams, self._kind))
+        self._lead = StreamLead(means.opener.lead_us(streams, self._kind))
+        self._pacer = LivePacer(self._kind, self._lead.lead_us)
         self._remaining = billing.clusters
         self._speaker: Speaker | None = None
         self._format: SpeechFormat | None = None
@@ -351,10 +353,18 @@ class LiveSession:
             self._look(self._m.clock.now())
             if self._m.opener.stale(self.streams, self._remaining, self._kind):
                 await self._m.opener.retarget(self.streams, self._remaining, self._kind)
+            self._follow_lead()
             bent += self._m.times.look_s
             if bent >= _BEND_S and self._feed is None and self._encoder is not None:
                 bent = 0.0
                 self._encoder.bend(self._pacer.bend(self._m.media.now()))
+
+    def _follow_lead(self) -> None:
+        """Agents that need more for a while get it: the bundles' deadline moves, and a little silence makes room."""
+        need = self._m.opener.lead_us(self.streams, self._kind)
+        if self._lead.wants_anchor(need, self._m.media.now()):
+            _log.info("live_lead_grew", session=self.billing.id, lead_ms=need // 1000)
+            self._pacer.lead = self._lead.anchor(need)
 
     def _look(self, now: datetime) -> None:
         """What time does to a session."""
