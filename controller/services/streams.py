@@ -4,8 +4,8 @@ Rules kept here:
 
 1. A stream is opened by a signed document with a number of the orders' journal, so that it is in the audit log and
    no agent takes it twice. The database is not asked.
-2. The class decides the key: 80 and more is signed by the emergency key, 70 by the drill key, the rest by the live
-   key. Agents refuse a class that the key's role does not allow.
+2. The class decides the key: 80 and more is signed by the emergency key, the rest by the live key. Agents refuse a
+   class that the key's role does not allow. No stream is a drill: a live voice cannot be made to say that it is one.
 3. More clusters than fit into one open (:data:`~protocol.limits.MAX_TARGETS`) become several streams of one sound:
    each chunk is packed and signed once for each stream, whatever the number of agents.
 4. A stream lives at most :data:`~protocol.limits.MAX_STREAM_LIFE`; longer ones are extended by another open.
@@ -279,10 +279,14 @@ class StreamOpener:
 
 
 def role_of(priority: Priority) -> Role:
-    """Whose key signs streams of a class."""
-    if priority >= Priority.EMERGENCY_STORED:
-        return Role.EMERGENCY
-    return Role.DRILL if priority == Priority.DRILL else Role.LIVE
+    """Whose key signs streams of a class.
+
+    Raises:
+        ValueError: a drill is no stream.
+    """
+    if priority == Priority.DRILL:
+        raise ValueError("no stream is a drill; agents refuse it")
+    return Role.EMERGENCY if priority >= Priority.EMERGENCY_STORED else Role.LIVE
 
 
 def _ending(at: MediaUs) -> Chunk:
