@@ -77,6 +77,7 @@ def ensure_identity(folder: Path, name: str, *, now: datetime) -> CapIdentity:
 def renew_identity(folder: Path, name: str, *, now: datetime) -> CapIdentity:
     """A new key and certificate in place of the old ones, which are overwritten."""
     key = rsa.generate_private_key(public_exponent=65_537, key_size=_BITS)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     (folder / CAP_CERTIFICATE).unlink(missing_ok=True)
     write_file(folder / CAP_KEY, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     return _certify(folder, key, name, now)

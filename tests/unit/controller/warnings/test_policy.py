@@ -147,41 +147,56 @@ words = st.sampled_from(
 )
 
 
-@given(
+notices = st.builds(
+    lambda words, event, **more: Notice(
+        identifier="1",
+        sent=NOW,
+        infos=(replace(INFO, event=event, severity=words[0], urgency=words[1], certainty=words[2]),),
+        **more,
+    ),
+    words=st.tuples(words, words, words),
+    event=st.sampled_from(["Flash flood", "Heat", ""]),
+    sender=st.sampled_from(["kttv", "other"]),
     status=st.sampled_from(["Actual", "Test", "Exercise", "Draft", "System", "", "actual"]),
     msg_type=st.sampled_from(["Alert", "Update", "Cancel", "Ack", "Error", "?"]),
     scope=st.sampled_from(["Public", "Private", "Restricted", ""]),
     signature=st.sampled_from(["none", "valid", "invalid", "untrusted"]),
     quarantine=st.booleans(),
-    severity=words,
-    urgency=words,
-    certainty=words,
-    event=st.sampled_from(["Flash flood", "Heat", ""]),
-    sender=st.sampled_from(["kttv", "other"]),
-    case=st.builds(
-        Case,
-        reached=st.integers(0, 2),
-        template=st.booleans(),
-        demoted=st.booleans(),
-        superseded=st.booleans(),
-        acted=st.booleans(),
-    ),
-    mode=st.sampled_from([AUTOMATIC, PROPOSE, WarningPolicy()]),
 )
-def test_nothing_sounds_by_itself_unless_all_of_it_holds(
-    status: str, msg_type: str, scope: str, signature: str, quarantine: bool, severity: str, urgency: str,
-    certainty: str, event: str, sender: str, case: Case, mode: WarningPolicy,
-) -> None:  # fmt: skip
-    info = replace(INFO, event=event, severity=severity, urgency=urgency, certainty=certainty)
-    notice = Notice(sender, "1", NOW, status, msg_type, scope, (info,), signature=signature, quarantine=quarantine)
+cases = st.builds(
+    Case,
+    reached=st.integers(0, 2),
+    template=st.booleans(),
+    demoted=st.booleans(),
+    superseded=st.booleans(),
+    acted=st.booleans(),
+)
+
+
+@given(notice=notices, case=cases, policy=st.sampled_from([AUTOMATIC, PROPOSE, WarningPolicy()]))
+def test_nothing_sounds_by_itself_unless_all_of_it_holds(notice: Notice, case: Case, policy: WarningPolicy) -> None:
+    info = notice.infos[0]
     whole = (
-        mode is AUTOMATIC and status == "Actual" and msg_type in {"Alert", "Update"} and scope == "Public"
-        and signature == "valid" and not quarantine and severity in {"Extreme", "Severe"}
-        and urgency == "Immediate" and certainty in {"Observed", "Likely"} and event == "Flash flood"
-        and sender == "kttv" and case.reached > 0 and case.template and not case.demoted and not case.superseded
-        and not case.acted
-    )  # fmt: skip
-    assert (judge(notice, mode, case, now=NOW).action is Action.ISSUE) == whole
+        policy is AUTOMATIC
+        and (notice.status, notice.scope, notice.signature) == ("Actual", "Public", "valid")
+        and notice.msg_type in {"Alert", "Update"}
+        and not notice.quarantine
+        and info.severity in {"Extreme", "Severe"}
+        and info.urgency == "Immediate"
+        and info.certainty in {"Observed", "Likely"}
+        and (notice.sender, info.event) == ("kttv", "Flash flood")
+        and case.reached > 0
+        and case.template
+        and not (case.demoted or case.superseded or case.acted)
+    )
+    assert (judge(notice, policy, case, now=NOW).action is Action.ISSUE) == whole
+
+
+@given(notice=notices, case=cases, policy=st.sampled_from([AUTOMATIC, PROPOSE]))
+def test_tests_and_altered_warnings_never_get_beyond_shown(notice: Notice, case: Case, policy: WarningPolicy) -> None:
+    if notice.status != "Actual" or notice.signature == "invalid" or notice.quarantine:
+        assert judge(notice, policy, case, now=NOW).action is Action.SHOW
+        assert judge_cancel(notice, policy, issued=Issued("al_1", "kttv", automatic=True)).action is Action.SHOW
 
 
 @pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus is not beside the repository")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -323,6 +324,13 @@ def pem() -> str:
 def xml(alert: CapAlert, *, signed: bool = False) -> bytes:
     data = write_alert(alert)
     return sign_alert(data, *identity()) if signed else data
+
+
+async def eventually(condition: Callable[[], Awaitable[object]], seconds: float = 20.0) -> None:
+    """Wait until it holds."""
+    async with asyncio.timeout(seconds):
+        while not await condition():  # noqa: ASYNC110 - what is waited for sets no event
+            await asyncio.sleep(0.02)
 
 
 __all__ = ["Category", "FakeAlerts", "World", "open_world"]
