@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from lxml import etree
@@ -18,6 +19,7 @@ from controller.cap.shapes import Circle, Polygon
 MAX_REFERENCES: Final = 1_000
 
 _QUOTED: Final = 60
+_LANGUAGE: Final = re.compile(r"[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8}){0,8}")
 
 
 def read_info(element: etree._Element, schema: Schema, where: str, faults: FaultList) -> CapInfo:
@@ -29,11 +31,14 @@ def read_info(element: etree._Element, schema: Schema, where: str, faults: Fault
         block.fault(
             f"ambiguous_{snake(name)}", f"the info block says <{name}> twice, and not the same", quarantine=True
         )
+    language = block.text("language")
+    if language and not _LANGUAGE.fullmatch(language):
+        block.fault("bad_language", f"<language> is no language: {language[:_QUOTED]!r}")
     effective, effective_text = block.time("effective")
     onset, onset_text = block.time("onset")
     expires, expires_text = block.time("expires")
     return CapInfo(
-        language=block.text("language"),
+        language=language,
         categories=block.texts("category"),
         event=block.text("event"),
         response_types=block.texts("responseType"),

@@ -211,7 +211,8 @@ def _looks_like_alert(element: etree._Element) -> bool:
 def _wrapping(root: etree._Element) -> tuple[str, ...]:
     namespace, name = _name(root)
     if name == "EDXLDistribution" or _EDXL.match(namespace):
-        return ("wrapped_edxl",)
+        statuses = (text_of(child).strip() for _, name, child in children(root) if name == "distributionStatus")
+        return ("wrapped_edxl", *("envelope_not_actual" for status in statuses if status != "Actual"))
     if namespace == _ATOM:
         return ("wrapped_atom",)
     if name == "rss":

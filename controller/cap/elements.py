@@ -59,6 +59,8 @@ class BlockReader:
 
     def _sort(self, element: etree._Element, block: Block) -> None:
         own_namespace = etree.QName(element).namespace or ""
+        if any((text or "").strip() for text in (element.text, *(child.tail for child in element))):
+            self.fault("stray_text", "there is text between the elements; it is left out")
         furthest = 0
         for namespace, name, child in children(element):
             if namespace == SIGNATURE_NAMESPACE:
@@ -125,8 +127,10 @@ class BlockReader:
         value = raw.strip()
         if rule.kind in {Kind.TEXT, Kind.TIME} and next(children(element), None) is not None:
             self.fault("unexpected_element", f"<{rule.name}> is text, it has no elements in it")
-        if value and (rule.words or rule.kind is Kind.TIME) and value != raw:
+        if (rule.words or rule.kind is Kind.TIME) and value != raw:
             self.fault("stray_space", f"<{rule.name}> has blanks round it")
+        if (rule.words or rule.kind is Kind.TIME) and not value:
+            self.fault("empty_element", f"<{rule.name}> is empty")
         if value and rule.words and value not in rule.words:
             self.fault(f"bad_{snake(rule.name)}", f"<{rule.name}> is {value[:_QUOTED]!r}, a word CAP does not know")
         return value

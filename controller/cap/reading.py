@@ -5,7 +5,8 @@ Rules kept here:
 1. A mandatory element of the alert itself that is absent, empty, unreadable or said twice differently refuses that
    alert (``missing_…``, ``bad_sent``, ``ambiguous_…``). The other alerts of the document are not touched by it.
 2. A mandatory element of an info block that is absent or empty quarantines the alert: it is shown, and a machine
-   never acts on it. So does an Update, Cancel, Ack or Error that names no alert.
+   never acts on it. So does an Update, Cancel, Ack or Error that names no alert, and an envelope (EDXL) that says it
+   is not actual.
 3. Every other departure from the version's schema is a flag. ``Reading.flags`` are stable codes, ``Reading.faults``
    say where and in words.
 4. What is read is what was signed: when a signature is intact, the alert is taken from the bytes it covers
@@ -79,7 +80,7 @@ def _read(found: FoundAlert, now: datetime, trust: Sequence[Certificate]) -> Rea
     judgement = judge(found.element, now=now, trust=trust)
     faults = FaultList()
     for flag in found.flags:
-        faults.add(flag, "document", _HOW_FOUND.get(flag, flag))
+        faults.add(flag, "document", _HOW_FOUND.get(flag, flag), quarantine=flag == "envelope_not_actual")
     for flag, detail in judgement.flags:
         faults.add(flag, "signature", detail)
     block = BlockReader(judgement.content, SCHEMAS[found.version].alert, "alert", faults)
@@ -174,6 +175,7 @@ _HOW_FOUND = {
     "namespace_missing": "it has no namespace; read as CAP 1.2",
     "namespace_unknown": "its namespace is not one of CAP's",
     "wrapped_edxl": "it came in an EDXL distribution",
+    "envelope_not_actual": "its envelope says that it is not actual, whatever it says itself",
     "wrapped_atom": "it came in an Atom feed",
     "wrapped_rss": "it came in an RSS feed",
     "wrapped": "it came wrapped in something else",

@@ -13,7 +13,7 @@ Rules kept here (CAP 1.2, 3.2.4):
    a second: the bounding box first, then only the edges at the village's latitude.
 
 Inside a polygon the lines are straight on the map (plate carrée), as senders draw them; distance for circles is
-great-circle on the mean sphere, within 0.5 % of the ellipsoid. Not here: geocodes (:mod:`controller.cap.geocodes`).
+great-circle on the mean sphere, within 0.5 % of the ellipsoid. Not here: geocodes, which only their source can place.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import asin, cos, isfinite, radians, sin, sqrt
 from typing import Final
 
@@ -122,7 +123,6 @@ class Polygon:
     points: tuple[Point, ...]
     #: True when the sender had left it open.
     closed_here: bool = field(default=False, compare=False)
-    _edges: _Edges = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         points = tuple((float(lat), float(lon)) for lat, lon in self.points)
@@ -136,7 +136,6 @@ class Polygon:
             points = (*points, points[0])
             object.__setattr__(self, "closed_here", True)
         object.__setattr__(self, "points", points)
-        object.__setattr__(self, "_edges", _Edges.of(points))
 
     @classmethod
     def parse(cls, text: str) -> Polygon:
@@ -161,6 +160,11 @@ class Polygon:
     def text(self) -> str:
         """The polygon as CAP writes it."""
         return " ".join(f"{_digits(lat)},{_digits(lon)}" for lat, lon in self.points)
+
+    @cached_property
+    def _edges(self) -> _Edges:
+        """Made when somebody asks for a point, not while reading."""
+        return _Edges.of(self.points)
 
     def contains(self, lat: float, lon: float) -> bool:
         """Whether the point (degrees) is inside or on the edge."""

@@ -11,9 +11,9 @@ Rules kept here:
    cannot be checked (an algorithm we do not take, no key). A flag says which.
 4. What is read is what was verified: :attr:`Judgement.content` of an intact signature is parsed from the very bytes
    the digest was made of.
-5. Several signatures (NAADS has two, each made with both taken out): each is checked with the others removed, the
-   first also with the others in place. One good one among them does for "valid" only if none is broken; a broken one
-   beside an intact one is ``signature_mixed``, untrusted.
+5. Several signatures (NAADS has two, each made with both taken out): each is checked with the other removed, then
+   with the other in place (a countersignature). One good one among them does for "valid" only if none is broken; a
+   broken one beside an intact one is ``signature_mixed``, untrusted.
 6. An alert that came in an envelope is judged alone. A signature of the envelope says nothing about it.
 """
 
@@ -45,6 +45,9 @@ MAX_CERTIFICATES: Final = 4
 
 _DS: Final = {"ds": SIGNATURE_NAMESPACE}
 _SIGNATURE: Final = f"{{{SIGNATURE_NAMESPACE}}}Signature"
+_CHECKED_BY: Final = frozenset(
+    f"{{{SIGNATURE_NAMESPACE}}}{name}" for name in ("SignedInfo", "SignatureValue", "KeyInfo")
+)
 _ENVELOPED: Final = "http://www.w3.org/2000/09/xmldsig#enveloped-signature"
 _CANONICAL: Final = frozenset(method.value for method in CanonicalizationMethod)
 
@@ -267,21 +270,22 @@ def _verify_with(document: bytes, key: Certificate | None) -> VerifyResult:
 def _documents(alert: etree._Element, index: int) -> Iterator[tuple[bytes, bytes]]:
     """The bytes a signature may have been made of, the likeliest first; each with a skeleton: the signature alone.
 
-    The other signatures are removed (then, for the first one, left). What is still of the envelope's namespaces is
-    kept, then taken off: senders sign before they wrap.
+    The other signatures are removed (then left in place: this one may countersign them). What is still of the
+    envelope's namespaces is kept, then taken off: senders sign before they wrap.
     """
     seen: set[bytes] = set()
     for alone in (True, False):
-        if not alone and index:
-            return
         root = _reparsed(alert)
-        if alone:
-            for at, signature in reversed(list(enumerate(root.findall("ds:Signature", _DS)))):
-                if at != index:
-                    _remove(signature)
-        kept = root.find("ds:Signature", _DS)
-        if kept is not None and " " in kept.get("Id", ""):  # no XML id: the signature's schema would refuse it
-            del kept.attrib["Id"]
+        signatures = root.findall("ds:Signature", _DS)
+        own = signatures[index]
+        _strip(own)
+        for other in signatures if alone else ():
+            if other is not own:
+                _remove(other)
+        if index and not alone:  # the verifier looks at the first; where it stood makes no difference, it is taken out
+            _remove(own)
+            own.tail = None
+            signatures[0].addprevious(own)
         tidy = copy.deepcopy(root)
         etree.cleanup_namespaces(tidy)
         for document in (etree.tostring(root), etree.tostring(tidy)):
@@ -301,6 +305,14 @@ def _skeleton(document: bytes) -> bytes:
 
 def _reparsed(element: etree._Element) -> etree._Element:
     return etree.fromstring(etree.tostring(element, with_tail=False), hardened_parser())
+
+
+def _strip(signature: etree._Element) -> None:
+    """Leave of a signature what it is checked by; the rest is not signed, and its schema would refuse NAADS's Ids."""
+    signature.attrib.clear()
+    for child in list(signature):
+        if child.tag not in _CHECKED_BY:
+            signature.remove(child)
 
 
 def _remove(signature: etree._Element) -> None:

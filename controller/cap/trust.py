@@ -18,9 +18,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
-from cryptography.x509 import BasicConstraints, Certificate, ExtensionNotFound, KeyUsage
+from cryptography.x509 import (
+    BasicConstraints,
+    Certificate,
+    DuplicateExtension,
+    ExtensionNotFound,
+    KeyUsage,
+    UnsupportedGeneralNameType,
+)
 from cryptography.x509.verification import (
     Criticality,
     ExtensionPolicy,
@@ -31,6 +39,7 @@ from cryptography.x509.verification import (
 )
 
 _MIN_RSA_BITS: Final = 2048
+_BAD_EXTENSIONS: Final = (DuplicateExtension, UnsupportedGeneralNameType, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +79,11 @@ def fingerprint(certificate: Certificate) -> str:
 
 
 def _spki(certificate: Certificate) -> bytes:
-    return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    """The certificate's key; nothing when it is of a kind that cannot be used here."""
+    try:
+        return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    except (UnsupportedAlgorithm, ValueError):
+        return b""
 
 
 def _in_time(certificate: Certificate, now: datetime) -> Trust:
@@ -90,7 +103,7 @@ def _may_sign(certificate: Certificate) -> bool:
         usage = certificate.extensions.get_extension_for_class(KeyUsage).value
     except ExtensionNotFound:
         return True
-    except ValueError:
+    except _BAD_EXTENSIONS:
         return False
     return usage.digital_signature or usage.content_commitment
 
@@ -108,8 +121,10 @@ def _lead(chain: Sequence[Certificate], trust: Sequence[Certificate], now: datet
             return Trust(None, "certificate_usage", "the certificate is not for signing")
         return Trust(fingerprint(anchor))
     # A moment at which every certificate was in its time, if there is one, tells expiry from a stranger.
-    once = max(one.not_valid_before_utc for one in (*chain, *anchors[:1]))
-    if _anchor(chain, anchors, once) is None:
+    begun = max(one.not_valid_before_utc for one in chain)
+    moments = sorted({max(begun, one.not_valid_before_utc) for one in anchors})
+    once = next((at for at in moments if _anchor(chain, anchors, at) is not None), None)
+    if once is None:
         return unknown
     if now < once:
         return Trust(None, "certificate_not_yet_valid", "a certificate of the signature is not yet valid")
@@ -121,14 +136,14 @@ def _anchor(chain: Sequence[Certificate], anchors: Sequence[Certificate], at: da
     verifier = policy.extension_policies(ee_policy=_ANY, ca_policy=_AUTHORITY).build_client_verifier()
     try:
         return verifier.verify(chain[0], list(chain[1:])).chain[-1]
-    except (VerificationError, ValueError):
+    except (VerificationError, UnsupportedAlgorithm, *_BAD_EXTENSIONS):
         return None
 
 
 def _is_authority(certificate: Certificate) -> bool:
     try:
         return certificate.extensions.get_extension_for_class(BasicConstraints).value.ca
-    except (ExtensionNotFound, ValueError):
+    except (ExtensionNotFound, *_BAD_EXTENSIONS):
         return False
 
 

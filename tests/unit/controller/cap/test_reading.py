@@ -309,6 +309,10 @@ def test_quarantined(old: str, new: str, flag: str) -> None:
         ("<scope>Public</scope>", "<scope>Public</scope><references>a,b</references>", "references_unreadable"),
         ("<scope>Public</scope>", "<scope>Public</scope><source>x</source>", "element_order"),
         ("<areaDesc>Đakrông</areaDesc>", "", "missing_area_desc"),
+        ("<expires>2026-10-17T20:30:00+07:00</expires>", "<onset/>", "empty_element"),
+        ("<urgency>", "<responseType> </responseType><urgency>", "empty_element"),
+        ("<language>vi<", "<language>tiếng Việt<", "bad_language"),
+        ("<area>", "xin chào<area>", "stray_text"),
         ("16.5,106.9 16.5,107.1", "16.5 106.9 16.5,107.1", "polygon_unreadable"),
         (" 16.7,106.9 16.5,106.9<", " 16.7,106.9<", "polygon_open"),
         ("16.6,107.0 12.5", "16.6,107.0", "circle_unreadable"),
@@ -323,6 +327,16 @@ def test_read_all_the_same_with_a_flag(old: str, new: str, flag: str) -> None:
     assert not reading.quarantine
     assert flag in reading.flags
     assert all(fault.detail for fault in reading.faults)
+
+
+@pytest.mark.parametrize("status", ["Exercise", "Test", "System", "actual", ""])
+def test_an_envelope_that_is_not_actual(status: str) -> None:
+    inside = f"<distributionStatus>{status}</distributionStatus><contentObject>"
+    reading = read_one((EDXL.replace("<contentObject>", inside) + BARE + EDXL_END).encode())
+    assert reading.quarantine
+    assert reading.flags == ("wrapped_edxl", "envelope_not_actual")
+    actual = (EDXL.replace("<contentObject>", inside.replace(f">{status}<", ">Actual<")) + BARE + EDXL_END).encode()
+    assert not read_one(actual).quarantine
 
 
 def test_no_info_and_no_end() -> None:

@@ -23,6 +23,7 @@ def test_a_commune() -> None:
     assert not polygon.contains(16.6, 107.2)
     assert not polygon.contains(16.8, 107.0)
     assert not polygon.contains(107.0, 16.6)
+    assert hash(polygon) == hash(Polygon.parse(COMMUNE))
 
 
 @pytest.mark.parametrize("point", [(16.5, 107.0), (16.7, 107.0), (16.6, 106.9), (16.6, 107.1), (16.5, 106.9)])

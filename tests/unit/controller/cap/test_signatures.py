@@ -8,7 +8,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from lxml import etree
 from signxml.algorithms import CanonicalizationMethod
 from signxml.signer import XMLSigner
@@ -127,6 +129,17 @@ def test_expired_below_an_authority() -> None:
     assert read_one(signed(early), (root.certificate,)).flags == ("certificate_not_yet_valid",)
 
 
+def test_odd_certificates_among_the_trusted() -> None:
+    """A key of a kind that signs no alerts, and an authority nobody asked for, harm nobody."""
+    odd = Ed25519PrivateKey.generate()
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "odd")])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(odd.public_key())
+    builder = builder.serial_number(7).not_valid_before(NOW).not_valid_after(NOW + timedelta(days=1))
+    trust = (builder.sign(odd, None), identity("authority", authority=True).certificate, SENDER.certificate)
+    assert read_one(signed(), trust).signature is Verdict.VALID
+    assert read_one(signed(STRANGER), trust).flags == ("signer_unknown",)
+
+
 def test_a_certificate_that_is_not_for_signing() -> None:
     wrong = identity(may_sign=False)
     assert read_one(signed(wrong), (wrong.certificate,)).flags == ("certificate_usage",)
@@ -225,6 +238,9 @@ def twice_signed(first: Identity, second: Identity) -> bytes:
     other = etree.fromstring(signed(second)).find(DS + "Signature")
     assert other is not None
     other.set("Id", "NAADS Signature")
+    other.append(
+        etree.fromstring('<Object><SignatureProperties><SignatureProperty Id="a b"/></SignatureProperties></Object>')
+    )
     root.append(other)
     return etree.tostring(root)
 
@@ -237,6 +253,21 @@ def test_two_signatures_each_made_with_both_removed() -> None:
     assert read_one(both, (naads.certificate,)).signature is Verdict.VALID
     altered = both.replace(b"Extreme", b"Minor")
     assert read_one(altered, (SENDER.certificate, naads.certificate)).signature is Verdict.INVALID
+
+
+def test_a_countersignature() -> None:
+    """The second covers the first. Both orders are met."""
+    office = identity("office")
+    first = etree.fromstring(signed())
+    signer = XMLSigner(signature_algorithm="ecdsa-sha256")
+    both = signer.sign(first, key=office.key, cert=[office.certificate])
+    own, counter = both.findall(DS + "Signature")
+    assert read_one(etree.tostring(both), (office.certificate,)).signature is Verdict.VALID
+    assert read_one(etree.tostring(both), (SENDER.certificate,)).signature is Verdict.VALID
+    own.addprevious(counter)
+    assert read_one(etree.tostring(both), (office.certificate,)).signature is Verdict.VALID
+    next(own.iter(DS + "SignatureValue")).text = "AAAA"
+    assert read_one(etree.tostring(both), (SENDER.certificate, office.certificate)).signature is Verdict.INVALID
 
 
 def test_a_strangers_good_signature_does_not_heal_a_broken_one() -> None:
