@@ -19,6 +19,7 @@ from audio.speech import EspeakEngine
 from audio.stream import SpeechEncoder, StreamEncoder
 from controller.alarms import Alarms, Around, open_alarms
 from controller.api.alert_routes import AlertRoutes
+from controller.api.live_page import LivePage
 from controller.api.live_routes import LiveRoutes
 from controller.api.notice_routes import NoticeRoutes
 from controller.api.order_routes import OrderRoutes
@@ -167,6 +168,7 @@ class Air:
             *OrderRoutes(self.orders, self.courier).table(),
             *ReportRoutes(self.reports).table(),
             *LiveRoutes(self.live, self.tapes).table(),
+            *LivePage().table(),
             *TemplateRoutes(self.alarms.templates, self.alarms.book, self.alarms.readiness, base.directory).table(),
             *AlertRoutes(self.alarms.desk, base.directory, base.clock).table(),
             *NoticeRoutes(self.alarms.notices).table(),
