@@ -19,6 +19,7 @@ from typing import cast
 
 from controller.gateway.admission import Census
 from controller.gateway.limits import GatewayLimits
+from controller.gateway.questions import Shortcut
 
 #: TLS handshakes computed at once; the others wait their turn within their deadline.
 _HANDSHAKES = 64
@@ -57,6 +58,7 @@ class Front(asyncio.Protocol):
         "paused_at_us",
         "proven",
         "received_us",
+        "shortcut",
     )
 
     def __init__(self, porch: Porch, address: str) -> None:
@@ -72,6 +74,7 @@ class Front(asyncio.Protocol):
         self.paused_at_us = 0
         self.received_us = 0
         self.on_drained: Callable[[], None] | None = None
+        self.shortcut: Shortcut | None = None
 
     @property
     def gone(self) -> bool:
@@ -131,7 +134,8 @@ class Front(asyncio.Protocol):
             self._early.append(data)
             return
         self.received_us = self._porch.now_us()
-        self._inner.data_received(data)
+        if self.shortcut is None or not self.shortcut.takes(data):
+            self._inner.data_received(data)
 
     def eof_received(self) -> bool | None:
         """Pass the end of the peer's bytes on."""
