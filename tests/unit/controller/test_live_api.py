@@ -164,6 +164,6 @@ async def test_the_test_page_needs_no_inline_script(tmp_path: Path) -> None:
 def test_how_long_a_packet_lasts() -> None:
     assert packet_us(OpusEncoder().encode(np.zeros(960, np.float32))) == 20_000
     assert packet_us(b"\xf8\xff\xfe") == 20_000
-    assert packet_us(bytes([0b11100001, 0])) == 20_000  # two of 10 ms
+    assert packet_us(bytes([0b11110001, 0])) == 20_000  # two of 10 ms
     assert packet_us(bytes([0b00011011, 63])) == 120_000  # claims more than a packet may hold
     assert packet_us(b"\x03") == 0
