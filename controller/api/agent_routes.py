@@ -56,6 +56,11 @@ class AgentView(Schema):
     clips: str | None = Field(None, description="Sounds it has, of those its plan needs")
     clock: str | None = None
     output: str | None = None
+    timing: str | None = Field(None, description="exact, ok, degraded or unknown: whether its output tells the time")
+    clock_sigma_ms: float | None = Field(None, description="Uncertainty of its mapping to the controller's time")
+    sound_error_ms: float | None = Field(
+        None, description="How far its sound was from its place, by its own measure: p95 of the last minute of sound"
+    )
     refusals: int = Field(0, description="Things it refused as forged, replayed or foreign since the start")
     faults: tuple[AgentFault, ...] = ()
     status: dict[str, Any] | None = Field(None, description="Its last status, whole; only when one box is asked for")
@@ -352,6 +357,7 @@ class AgentRoutes:
 
 def _agent(row: BoxView) -> AgentView:
     box, status = row.box, row.box.status if row.box is not None else None
+    sync = status.sync if status is not None else None
     sounding = status.sounding.title if status is not None and status.sounding is not None and row.online else None
     return AgentView(
         id=row.entry.id,
@@ -366,9 +372,16 @@ def _agent(row: BoxView) -> AgentView:
         clips=f"{status.plan.clips_cached}/{status.plan.clips_needed}" if status else None,
         clock=status.health.clock.value if status else None,
         output=status.health.output.value if status else None,
+        timing=sync.timing.value if sync else None,
+        clock_sigma_ms=_ms(sync.sigma_us) if sync else None,
+        sound_error_ms=_ms(sync.error_p95_us) if sync else None,
         refusals=box.refusals.total() if box else 0,
         faults=tuple(AgentFault.model_validate(fault) for fault in row.faults),
     )
+
+
+def _ms(microseconds: int | None) -> float | None:
+    return None if microseconds is None else microseconds / 1000
 
 
 def _newest_first(row: FaultView) -> str:

@@ -16,7 +16,21 @@ from controller.cli.output import CliError, JsonFlag, note, show, show_one
 
 app = typer.Typer(help="Agents: the boxes at the loudspeakers.", no_args_is_help=True)
 
-_COLUMNS = ("id", "cluster", "state", "online", "last_seen", "clips", "clock", "output", "sounding", "faults")
+_COLUMNS = (
+    "id",
+    "cluster",
+    "state",
+    "online",
+    "last_seen",
+    "clips",
+    "clock",
+    "clock_sigma_ms",
+    "output",
+    "timing",
+    "sound_error_ms",
+    "sounding",
+    "faults",
+)
 _RECORD_COLUMNS = ("received_at", "cluster_id", "title", "outcome", "planned_start", "start_error_us", "code")
 _FAULT_COLUMNS = ("since", "cluster", "code", "detail", "flapping", "contact_name", "contact_phone")
 _FLEET_COLUMNS = ("name", "clusters", "online", "cached", "playing", "played", "missed", "faults")

@@ -170,6 +170,7 @@ class FleetService:
         self._events: deque[tables.SecurityEvent] = deque(maxlen=_EVENTS_WAITING)
         self._listeners: list[Callable[[str], None]] = []
         self._watchers: list[Callable[[str, Progress], None]] = []
+        self._readers: list[Callable[[str, Sequence[PlayRecord]], None]] = []
         self.started_at = clock.now()
         self.security_events: Counter[str] = Counter()
 
@@ -193,6 +194,10 @@ class FleetService:
     def watch_progress(self, watcher: Callable[[str, Progress], None]) -> None:
         """Call ``watcher(agent_id, progress)`` at once for every progress told. It must be quick."""
         self._watchers.append(watcher)
+
+    def watch_records(self, reader: Callable[[str, Sequence[PlayRecord]], None]) -> None:
+        """Call ``reader(agent_id, records)`` for play records that are new, once they are kept. It must be quick."""
+        self._readers.append(reader)
 
     # --- FleetEvents ------------------------------------------------------------------------------------------
 
@@ -246,6 +251,8 @@ class FleetService:
         stored = await self._records.store(agent_id, entry.cluster_id if entry else None, journal, records)
         box = self.box(agent_id)
         box.outcomes.update(record.outcome.value for record in stored.new)
+        for reader in self._readers:
+            reader(agent_id, stored.new)
         return stored.up_to
 
     def progress(self, agent_id: str, progress: Progress) -> None:
@@ -306,6 +313,11 @@ class FleetService:
             missed=sum(box.outcomes["missed"] for box in boxes),
             faults=sum(len(box.faults.active(now)) for box in boxes),
         )
+
+    def fresh_statuses(self) -> tuple[Status, ...]:
+        """The last status of every box, where it may still be believed."""
+        now_us = self._clock.mono_us()
+        return tuple(box.status for box in self._boxes.values() if box.status is not None and box.fresh(now_us))
 
     def _approved(self, cluster_id: str) -> list[AgentEntry]:
         entries = (self._directory.agents[agent_id] for agent_id in self._directory.agents_of([cluster_id]))

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from controller.api import sync_metrics
 from controller.api.agent_routes import AgentRoutes
 from controller.api.cluster_routes import ClusterRoutes
 from controller.api.metrics import Metrics
@@ -29,7 +30,7 @@ from controller.services.fleet_views import FleetViews
 from protocol.enrolment import AgentCode, Provisioning
 from protocol.keys import SigningKey, agent_id_of
 from protocol.messages import Enrolled, EnrolNonce, EnrolPending, Event, Records, RecordsAck, decode, encode
-from protocol.telemetry import Fault, PlanState, PlayOutcome
+from protocol.telemetry import Fault, PlanState, PlayOutcome, SyncState, SyncTiming
 from tests.unit.controller.gateway_kit import ADMIN, JOURNAL, VIEWER, World, eventually, record, world_in
 from tests.unit.controller.test_enrolment import by_token
 
@@ -236,6 +237,30 @@ async def test_the_figures_are_there(office: Office) -> None:
     text = metrics.text().decode()
     assert "loa_gateway_sessions 2.0" in text
     assert "loa_gateway_clock_replies_total 1.0" in text
+
+
+async def test_how_well_boxes_keep_time_is_shown(office: Office) -> None:
+    metrics = Metrics()
+    sync_metrics.register(metrics.registry, office.world.fleet)
+    assert "loa_fleet_clock_sigma_seconds{" not in metrics.text().decode()
+    agents = await office.world.online(2)
+    for number, agent in enumerate(agents):
+        timing = (SyncTiming.OK, SyncTiming.DEGRADED)[number]
+        sync = SyncState(sigma_us=40, error_p95_us=90 + number, excess_us=200, standing_us=number, timing=timing)
+        await agent.say(agent.status(sync=sync))
+    await eventually(lambda: len(office.world.fleet.fresh_statuses()) == 2)
+    await office.world.fleet.write()
+    rows = {row["id"]: row for row in await office.lines("list")}
+    assert rows[agents[1].id]["sound_error_ms"] == 0.091
+    assert rows[agents[1].id]["timing"] == "degraded"
+    assert rows[agents[0].id]["clock_sigma_ms"] == 0.04
+    (shown,) = await office.lines("show", agents[0].id)
+    assert shown["status"]["sync"]["excess_us"] == 200
+    text = metrics.text().decode()
+    assert 'loa_fleet_clock_sigma_seconds{quantile="0.95"} 4e-05' in text
+    assert 'loa_fleet_sound_error_seconds{quantile="1"} 9.1e-05' in text
+    assert "loa_fleet_timing_degraded 1.0" in text
+    assert "loa_fleet_queues_standing 1.0" in text
 
 
 @pytest.mark.parametrize("life", ["30", "x", "1w", "-5d"])
