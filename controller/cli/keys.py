@@ -13,6 +13,7 @@ from controller.cli.secrets import ask_secret
 from controller.cli.serve import start_errors
 from controller.foundation import folder_in_use
 from controller.keys import KeyVault, RootSource, VaultError
+from controller.keys.cap_identity import ensure_identity, renew_identity
 
 app = typer.Typer(help="Keys: what agents believe. Run on the controller itself.", no_args_is_help=True)
 
@@ -101,6 +102,29 @@ def rotate(
     show_one(
         {"term": key_set.term, "version": key_set.version, "expires": key_set.expires.isoformat()}, as_json=as_json
     )
+
+
+@app.command("cap")
+def cap(
+    *,
+    data: Data,
+    renew: Annotated[
+        bool, typer.Option(help="A new key and certificate (before the old one ends, or after theft), when stopped.")
+    ] = False,
+) -> None:
+    """The certificate that our CAP alerts are signed with, for those who want to believe them.
+
+    Whoever reads our alerts must be given a renewed certificate; loudspeakers have nothing to do with it.
+    """
+    folder = data / "keys"
+    with start_errors():
+        vault = KeyVault.read(folder)
+        now, name = datetime.now(UTC), f"loa-{vault.root_fingerprint[:16]}"
+        if renew and folder_in_use(data):
+            raise VaultError("stop the controller first: it holds the old key in memory")
+        identity = renew_identity(folder, name, now=now) if renew else ensure_identity(folder, name, now=now)
+    note(f"ends {identity.certificate.not_valid_after_utc:%Y-%m-%d}")
+    typer.echo(identity.pem, nl=False)
 
 
 def root_source(file: Path | None) -> RootSource | None:

@@ -13,8 +13,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
+from cryptography import x509
+
 from controller.config import Config
 from controller.keys import ALARM_DAYS, KeyVault, VaultError
+from controller.keys.cap_identity import CAP_CERTIFICATE
 from controller.keys.certificates import CertificatePair
 from controller.services.audit import verify_file
 from controller.services.backup import STAMP
@@ -55,6 +58,7 @@ def examine(config: Config, *, now: datetime) -> list[Finding]:
         ("audit", lambda: _audit(config)),
         ("keys", lambda: _keys(config, now)),
         ("certificates", lambda: _certificates(config, now)),
+        ("cap", lambda: _cap_certificates(config, now)),
         ("journal", lambda: _journal(config)),
         ("media", lambda: _media(config)),
         ("backup", lambda: _backup(config.data, now)),
@@ -174,6 +178,33 @@ def _certificates(config: Config, now: datetime) -> Iterator[Finding]:
         level: Level = "ok" if left > 30 else "bad" if left <= 1 else "warning"  # noqa: PLR2004 - days, as for keys
         remedy = "" if level == "ok" else f"replace {path} and its key; agents follow by themselves"
         yield Finding("certificates", level, f"the {name} certificate ends in {left} days", remedy)
+
+
+def _cap_certificates(config: Config, now: datetime) -> Iterator[Finding]:
+    """What our CAP alerts are signed with, and what the signatures of warning sources must lead to."""
+    own = config.keys_folder / CAP_CERTIFICATE
+    if own.exists():
+        remedy = "loa-controller keys cap --renew --data DIR, and give the new certificate to whoever reads our alerts"
+        yield _expiry("our CAP certificate", CertificatePair(own, own).expires(), now, remedy)
+    if config.database is not None or not config.database_file.exists():
+        return
+    with closing(_reading(config.database_file)) as connection:
+        rows = connection.execute(
+            "SELECT name, certificates, client_certificates FROM warningsource WHERE state = 'active'"
+        ).fetchall()
+    for name, trusted, clients in rows:
+        for what, texts in (("signature", trusted), ("client", clients)):
+            ends = [x509.load_pem_x509_certificate(pem.encode()).not_valid_after_utc for pem in json.loads(texts)]
+            if ends:
+                remedy = f"ask {name} for its next certificate: loa-controller warning source set"
+                yield _expiry(f"the last {what} certificate of the warning source {name!r}", max(ends), now, remedy)
+
+
+def _expiry(what: str, ends: datetime, now: datetime, remedy: str) -> Finding:
+    """When something ends, with the alarms of :data:`ALARM_DAYS`."""
+    left = (ends - now).days
+    level: Level = "ok" if left > max(ALARM_DAYS) else "bad" if left <= min(ALARM_DAYS) else "warning"
+    return Finding("cap", level, f"{what} ends in {left} days", "" if level == "ok" else remedy)
 
 
 def _journal(config: Config) -> Iterator[Finding]:
