@@ -19,6 +19,7 @@ from audio.speech import EspeakEngine
 from audio.stream import SpeechEncoder, StreamEncoder
 from controller.alarms import Alarms, Around, open_alarms
 from controller.api.alert_routes import AlertRoutes
+from controller.api.drill_routes import DrillRoutes
 from controller.api.live_page import LivePage
 from controller.api.live_routes import LiveRoutes
 from controller.api.notice_routes import NoticeRoutes
@@ -29,6 +30,7 @@ from controller.api.report_routes import ReportRoutes
 from controller.api.routing import Route
 from controller.api.source_routes import SourceRoutes
 from controller.api.template_routes import TemplateRoutes
+from controller.drills import Drills, open_drills
 from controller.feeds import AddressPolicy
 from controller.foundation import Foundation
 from controller.services.arming import Arming
@@ -158,6 +160,7 @@ class Air:
     opener: StreamOpener
     live: LiveDesk
     alarms: Alarms
+    drills: Drills
 
     def routes(self, base: Foundation) -> tuple[Route, ...]:
         """Operations of the staff API."""
@@ -172,6 +175,7 @@ class Air:
             *TemplateRoutes(self.alarms.templates, self.alarms.book, self.alarms.readiness, base.directory).table(),
             *AlertRoutes(self.alarms.desk, base.directory, base.clock).table(),
             *NoticeRoutes(self.alarms.notices).table(),
+            *DrillRoutes(self.drills.desk, base.directory, base.clock).table(),
         )
 
     def start(self, supervisor: Supervisor, health: Health) -> None:
@@ -185,6 +189,7 @@ class Air:
         supervisor.start("live", self.live.run)
         supervisor.start("arming", self.arming.run)
         self.alarms.start(supervisor)
+        self.drills.start(supervisor)
         health.add("plan", lambda: self.planner.fault)
         health.add("air-recording", lambda: self.tapes.fault)
 
@@ -316,7 +321,10 @@ async def open_air(
             shelf=shelf,
         ),
     )
-    arming = Arming(clock, (planner, relays))
+    drills = await open_drills(
+        base, store=store, speaker=alarms.speaker, templates=alarms.book, courier=courier, shelf=shelf
+    )
+    arming = Arming(clock, (planner, relays, drills.calendar))
     air = Air(
         gateway=gateway,
         store=store,
@@ -341,6 +349,7 @@ async def open_air(
         opener=opener,
         live=live,
         alarms=alarms,
+        drills=drills,
     )
     orders.stop_listeners.append(live.stopped)
     planner.subscribe(arming.poke)

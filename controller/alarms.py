@@ -77,6 +77,7 @@ class Alarms:
     tender: AlertTender
     tones: Mapping[Tone, Clip]
     readiness: StockView
+    speaker: Speaker
 
     def start(self, supervisor: Supervisor) -> None:
         """Give the tasks to their owner."""
@@ -87,6 +88,7 @@ class Alarms:
         """From now on, hear what boxes tell."""
         self.readiness.fleet = fleet
         fleet.watch_progress(self.boards.progress)
+        fleet.watch_records(self.boards.records)
 
 
 class StockView:
@@ -154,12 +156,13 @@ async def open_alarms(base: Foundation, around: Around) -> Alarms:
         clock=clock,
     )
     sender.voice = around.live
+    speaker = Speaker(around.speech, around.ingestor, around.store)
     desk = AlertDesk(
         composer=Composer(
             directory=directory,
             catalogue=around.catalogue,
             book=book,
-            speaker=Speaker(around.speech, around.ingestor, around.store),
+            speaker=speaker,
             tones=tones,
         ),
         book=book,
@@ -184,7 +187,7 @@ async def open_alarms(base: Foundation, around: Around) -> Alarms:
     tender = AlertTender(desk, books, stock, around.memory, clock)
     around.orders.stop_listeners.append(tender.stopped)
     around.recordings.used_by.append(book.uses_of)
-    return Alarms(desk, templates, book, boards, notices, books, stock, tender, tones, view)
+    return Alarms(desk, templates, book, boards, notices, books, stock, tender, tones, view, speaker)
 
 
 __all__ = ["Alarms", "Around", "StockView", "open_alarms"]

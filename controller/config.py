@@ -52,6 +52,11 @@ class Config(BaseModel):
     database: str | None = Field(None, description="SQLAlchemy async URL; none = SQLite in the data folder")
     horizon_days: int = Field(7, ge=1, le=35)
     allow_private_sources: bool = Field(default=False, description="Relays may come from this machine and its networks")
+    drill_timezone: str = Field("Asia/Ho_Chi_Minh", description="Local time of the regular tests")
+    drill_silent_weekday: int | None = Field(2, ge=0, le=6, description="Weekly silent test: 0 = Monday; null = never")
+    drill_silent_hour: int = Field(9, ge=0, le=23)
+    drill_monthly_day: int = Field(0, ge=0, le=28, description="Monthly audible test on this day; 0 = never")
+    drill_monthly_hour: int = Field(10, ge=6, le=20, description="At a civil hour")
     cap_sender: str | None = Field(
         None,
         max_length=120,

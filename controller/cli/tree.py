@@ -36,6 +36,7 @@ GROUPS = {
     "template": "controller.cli.template",
     "alert": "controller.cli.alert",
     "cap": "controller.cli.cap",
+    "drill": "controller.cli.drill",
 }
 COMMANDS = {
     "serve": "controller.cli.serve",
@@ -45,6 +46,7 @@ COMMANDS = {
     "play": "controller.cli.orders",
     "withdraw": "controller.cli.orders",
     "volume": "controller.cli.orders",
+    "listen": "controller.cli.listen",
     "report": "controller.cli.report",
     "backup": "controller.cli.backup",
     "restore": "controller.cli.backup",

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from sqlmodel import AutoString, UTCDateTime
 
 from controller.store import alert_tables as _alert_tables  # noqa: F401 - registers its tables
+from controller.store import drill_tables as _drill_tables  # noqa: F401 - registers its tables
 from controller.store import live_tables as _live_tables  # noqa: F401 - registers its tables
 from controller.store import warning_tables as _warning_tables  # noqa: F401 - registers its tables
 from controller.store.tables import Table

@@ -145,6 +145,24 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("sha256", name=op.f("pk_document")),
     )
     op.create_table(
+        "drillrow",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("title", sa.String(), nullable=False),
+        sa.Column("clusters", sa.JSON(), nullable=False),
+        sa.Column("words", sa.JSON(), nullable=False),
+        sa.Column("numbers", sa.JSON(), nullable=False),
+        sa.Column("started_by", sa.String(), nullable=False),
+        sa.Column("start", sqlmodel.UTCDateTime(), nullable=False),
+        sa.Column("expires", sqlmodel.UTCDateTime(), nullable=False),
+        sa.Column("cancelled_at", sqlmodel.UTCDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_drillrow")),
+    )
+    with op.batch_alter_table("drillrow", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_drillrow_kind"), ["kind"], unique=False)
+        batch_op.create_index(batch_op.f("ix_drillrow_start"), ["start"], unique=False)
+
+    op.create_table(
         "publishedalert",
         sa.Column("seq", sa.Integer(), nullable=False),
         sa.Column("identifier", sa.String(), nullable=False),
@@ -230,6 +248,29 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("cluster", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_cluster_area_id"), ["area_id"], unique=False)
+
+    op.create_table(
+        "drillresultrow",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("drill_id", sa.String(), nullable=False),
+        sa.Column("agent_id", sa.String(), nullable=False),
+        sa.Column("cluster_id", sa.String(), nullable=False),
+        sa.Column("received_at", sqlmodel.UTCDateTime(), nullable=True),
+        sa.Column("verified_at", sqlmodel.UTCDateTime(), nullable=True),
+        sa.Column("started_at", sqlmodel.UTCDateTime(), nullable=True),
+        sa.Column("finished_at", sqlmodel.UTCDateTime(), nullable=True),
+        sa.Column("tested_at", sqlmodel.UTCDateTime(), nullable=True),
+        sa.Column("start_error_us", sa.Integer(), nullable=True),
+        sa.Column("code", sa.String(), nullable=False),
+        sa.Column("checks", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(["drill_id"], ["drillrow.id"], name=op.f("fk_drillresultrow_drill_id_drillrow")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_drillresultrow")),
+        sa.UniqueConstraint("drill_id", "agent_id", name=op.f("uq_drillresultrow_drill_id")),
+    )
+    with op.batch_alter_table("drillresultrow", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_drillresultrow_agent_id"), ["agent_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_drillresultrow_cluster_id"), ["cluster_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_drillresultrow_drill_id"), ["drill_id"], unique=False)
 
     op.create_table(
         "grant",
@@ -696,6 +737,12 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_grant_area_id"))
 
     op.drop_table("grant")
+    with op.batch_alter_table("drillresultrow", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_drillresultrow_drill_id"))
+        batch_op.drop_index(batch_op.f("ix_drillresultrow_cluster_id"))
+        batch_op.drop_index(batch_op.f("ix_drillresultrow_agent_id"))
+
+    op.drop_table("drillresultrow")
     with op.batch_alter_table("cluster", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_cluster_area_id"))
 
@@ -716,6 +763,11 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_publishedalert_alert_id"))
 
     op.drop_table("publishedalert")
+    with op.batch_alter_table("drillrow", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_drillrow_start"))
+        batch_op.drop_index(batch_op.f("ix_drillrow_kind"))
+
+    op.drop_table("drillrow")
     op.drop_table("document")
     op.drop_table("counter")
     with op.batch_alter_table("commandrow", schema=None) as batch_op:
