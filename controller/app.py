@@ -98,7 +98,7 @@ async def running(
         air = await stack.enter_async_context(open_air(base))
         boxes = await stack.enter_async_context(open_boxes(base, air, supervisor, health, metrics))
         air.start(supervisor, health)
-        cap = await stack.enter_async_context(open_cap_desk(base, air.alarms.desk))
+        cap = await stack.enter_async_context(open_cap_desk(base, air.alarms))
         cap.start(supervisor, health, metrics)
 
         routes: list[Route] = [*desk.routes(base), *air.routes(base), *boxes.routes(), *cap.routes(base)]
@@ -110,6 +110,7 @@ async def running(
         listener = StaffListener(app, tls)
         await listener.open(*config.staff_address)
         stack.push_async_callback(listener.close)
+        stack.callback(boxes.listening.close)  # before the listener: what never ends would hold it up
         # Last: a password that is made and then lost to a port that is taken would lock everyone out.
         first_admin = await desk.accounts.ensure_admin()
         health.ready = True

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from controller.air import Air
 from controller.api.agent_routes import AgentRoutes
+from controller.api.listening_routes import ListeningRoutes
 from controller.api.metrics import Metrics
 from controller.api.routing import Route
 from controller.config import Config
@@ -24,6 +25,7 @@ from controller.services.enrolment import EnrolmentService
 from controller.services.fleet import FleetService
 from controller.services.fleet_views import FleetViews
 from controller.services.health import Health
+from controller.services.listening import ListeningDesk, ListeningTickets
 from controller.services.play_records import PlayRecordBook
 from controller.supervisor import Supervisor
 
@@ -37,11 +39,16 @@ class Boxes:
     enrolment: EnrolmentService
     views: FleetViews
     gateway: Gateway
+    listening: ListeningDesk
+    tickets: ListeningTickets
     agents_url: str | None  # where agents find us from outside
 
     def routes(self) -> tuple[Route, ...]:
         """Operations of the staff API."""
-        return AgentRoutes(self.enrolment, self.views, self.agents_url).table()
+        return (
+            *AgentRoutes(self.enrolment, self.views, self.agents_url).table(),
+            *ListeningRoutes(self.listening, self.tickets).table(),
+        )
 
     @property
     def port(self) -> int:
@@ -72,7 +79,24 @@ async def open_boxes(
         media=base.media_clock,
         clock=clock,
     )
-    boxes = Boxes(records, fleet, enrolment, FleetViews(db, directory, fleet, records), gateway, base.config.agent_url)
+    listening = ListeningDesk(
+        directory=directory,
+        catalogue=air.catalogue,
+        carriers=air.carriers,
+        taps=gateway.taps,
+        online=gateway.online,
+        db=db,
+    )
+    boxes = Boxes(
+        records,
+        fleet,
+        enrolment,
+        FleetViews(db, directory, fleet, records),
+        gateway,
+        listening,
+        ListeningTickets(clock),
+        base.config.agent_url,
+    )
     records.open(supervisor)
     enrolment.open(supervisor)
     await fleet.open(supervisor)
@@ -84,6 +108,7 @@ async def open_boxes(
         air.gateway.plug(gateway)
         yield boxes
     finally:
+        listening.close()
         air.gateway.unplug()
         await gateway.close()
         enrolment.close()

@@ -166,6 +166,18 @@ class ApiClient:
         content: bytes = self._send("GET", _target(self._base, path, query), None, {"Accept": "*/*"}, raw=True)
         return content
 
+    def stream(self, path: str, query: Mapping[str, object] | None = None) -> Iterator[bytes]:
+        """GET something without an end; its first byte is there when this returns.
+
+        Raises:
+            ApiError: the controller refused.
+            CliError: it could not be reached.
+        """
+        response = self._open("GET", _target(self._base, path, query), None, {"Accept": "*/*"})
+        if response.status >= 400:  # noqa: PLR2004 - success ends there
+            _read(response.status, response.getheader("Content-Type", ""), response.read())
+        return _pieces(response)
+
     def request(
         self,
         method: str,
@@ -194,6 +206,20 @@ class ApiClient:
         *,
         raw: bool = False,
     ) -> Any:
+        response = self._open(method, target, body, headers)
+        try:
+            content = response.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise self._unreachable(error) from error
+        self._used = time.monotonic()
+        if raw and response.status < 400:  # noqa: PLR2004 - success ends there
+            return content
+        return _read(response.status, response.getheader("Content-Type", ""), content)
+
+    def _open(
+        self, method: str, target: str, body: bytes | IO[bytes] | None, headers: Mapping[str, str]
+    ) -> http.client.HTTPResponse:
+        """Send a request and read the head of the answer."""
         own = {
             "Accept": "application/json",
             **({"Authorization": f"Bearer {self._login.token}"} if self._login.token else {}),
@@ -206,19 +232,17 @@ class ApiClient:
                 self._check_certificate()
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # refused before it was whole: hear why
                 self._connection.request(method, target, body=body, headers={**own, **headers})
-            response = self._connection.getresponse()
-            content = response.read()
-            self._used = time.monotonic()
+            return self._connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
-            why = str(error) or type(error).__name__
-            raise CliError(
-                f"cannot reach the controller at {self._login.url}: {why}\n"
-                "Is it running (loa-controller serve)? Set LOA_URL, or run: loa-controller login --url URL NAME",
-                code="unreachable",
-            ) from error
-        if raw and response.status < 400:  # noqa: PLR2004 - success ends there
-            return content
-        return _read(response.status, response.getheader("Content-Type", ""), content)
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: Exception) -> CliError:
+        why = str(error) or type(error).__name__
+        return CliError(
+            f"cannot reach the controller at {self._login.url}: {why}\n"
+            "Is it running (loa-controller serve)? Set LOA_URL, or run: loa-controller login --url URL NAME",
+            code="unreachable",
+        )
 
     def _connect(self, scheme: str, host: str, port: int | None) -> http.client.HTTPConnection:
         if scheme == "http":
@@ -236,6 +260,15 @@ class ApiClient:
         if hashlib.sha256(certificate).hexdigest() != self._login.fingerprint.lower().replace(":", ""):
             self._connection.close()
             raise CliError("the controller's certificate is not the one you signed in to", code="wrong_certificate")
+
+
+def _pieces(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    """What comes, as it comes, until it ends or breaks off."""
+    try:
+        while piece := response.read1(16_384):
+            yield piece
+    except (OSError, http.client.HTTPException) as error:
+        raise CliError(f"the stream broke off: {error or type(error).__name__}", code="broken_off") from error
 
 
 def _where(url: str) -> tuple[str, str, int | None, str]:

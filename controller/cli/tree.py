@@ -47,6 +47,7 @@ COMMANDS = {
     "withdraw": "controller.cli.orders",
     "volume": "controller.cli.orders",
     "listen": "controller.cli.listen",
+    "listen": "controller.cli.listen",
     "report": "controller.cli.report",
     "backup": "controller.cli.backup",
     "restore": "controller.cli.backup",

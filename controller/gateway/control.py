@@ -33,6 +33,7 @@ from controller.gateway.links import CLOSE_REFUSED, ControlLink
 from controller.gateway.offers import offer
 from controller.gateway.ports import IdentitySource
 from controller.gateway.roster import Roster, Session
+from controller.gateway.taps import TapDesk
 from controller.gateway.tickets import TicketOffice
 from controller.gateway.wall_quality import utc_quality
 from controller.services.context import Clock
@@ -50,6 +51,7 @@ from protocol.messages import (
     ClockReply,
     Event,
     Hello,
+    Listening,
     Progress,
     Records,
     RecordsAck,
@@ -85,6 +87,7 @@ class ControlDesk:
         roster: Roster,
         fanout: Fanout,
         tickets: TicketOffice,
+        taps: TapDesk,
         counts: GatewayCounts,
         certificate: Callable[[], bytes],
     ) -> None:
@@ -97,6 +100,7 @@ class ControlDesk:
         self._roster = roster
         self._fanout = fanout
         self._tickets = tickets
+        self._taps = taps
         self._counts = counts
         self._certificate = certificate
 
@@ -167,6 +171,7 @@ class ControlDesk:
         link.order(text_frame(encode(self._welcome(session))))
         if self._roster.enter(session, self._media.now() / 1e6):
             self._counts.flapping += 1
+        self._taps.left(session.agent_id)  # a newer session knows nothing of what an older one was asked
         self._fanout.attach(session.agent_id, link, control=True)
         for stream in self._fanout.targeting(session.agent_id):
             link.order(stream.announcement)
@@ -204,6 +209,7 @@ class ControlDesk:
         if session.stream is not None:
             session.stream.close(CLOSE_REFUSED, "its control connection is gone")
         if self._roster.leave(session):
+            self._taps.left(session.agent_id)
             with contextlib.suppress(ServiceError, StoreError):  # memory is up to date; the row follows later
                 await self._events.disconnected(session.agent_id)
 
@@ -227,6 +233,8 @@ class ControlDesk:
                 self._answer_clock(session.link, message)
             elif isinstance(message, Progress):
                 self._events.progress(session.agent_id, message)  # from memory, ahead of whatever waits for a disk
+            elif isinstance(message, Listening):
+                self._taps.said(session.agent_id, message)
             elif isinstance(message, Bye):
                 return
             elif isinstance(message, Status | Ack | Records | Event):

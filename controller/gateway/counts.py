@@ -19,3 +19,5 @@ class GatewayCounts:
     commands_sent: int = 0
     dropped: int = 0
     stalled: int = 0
+    tap_frames: int = 0
+    tap_frames_refused: int = 0

@@ -29,6 +29,7 @@ from controller.gateway.offers import kind_of_envelope, offer
 from controller.gateway.ports import IdentitySource
 from controller.gateway.roster import Roster, Session
 from controller.gateway.streams import StreamDesk
+from controller.gateway.taps import TapDesk
 from controller.gateway.tickets import TicketOffice
 from controller.keys.certificates import CertificatePair
 from controller.services.context import Clock
@@ -86,6 +87,7 @@ class Gateway:
         self.counts = GatewayCounts()
         self.roster = Roster(limits)
         self.fanout = Fanout(media.now)
+        self.taps = TapDesk(self.roster, self.counts)
         self._config = config
         self._directory = directory
         self._identity = identity
@@ -102,6 +104,7 @@ class Gateway:
             roster=self.roster,
             fanout=self.fanout,
             tickets=self._tickets,
+            taps=self.taps,
             counts=self.counts,
             certificate=lambda: self._certificate,
         )
@@ -111,6 +114,7 @@ class Gateway:
             fanout=self.fanout,
             owner_of=self._owner_of,
             media_us=media.now,
+            taps=self.taps,
             counts=self.counts,
         )
         self.media_room = MediaRoom(content, owner_of=self._owner_of, limits=limits)

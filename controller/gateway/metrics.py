@@ -22,6 +22,8 @@ _COUNTS = {
     "commands_sent": "Orders and announcements written to agents.",
     "dropped": "Messages and bundles that a bound threw away.",
     "stalled": "Connections closed because they took nothing.",
+    "tap_frames": "Frames of sound that agents sent to who listens in.",
+    "tap_frames_refused": "Such frames that nobody had asked for, or that were malformed.",
 }
 
 

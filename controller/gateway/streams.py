@@ -1,4 +1,4 @@
-"""The media connection: ``GET /agent/v1/stream?ticket=…``, live bundles and nothing else.
+"""The media connection: ``GET /agent/v1/stream?ticket=…``, live bundles out, and tap frames in while somebody listens.
 
 It belongs to a control session (the ticket says whose) and ends with it. An agent has one; a newer one takes the
 older one's place and hears from the next bundle on.
@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from aiohttp import WSMsgType, web
 
+from controller.gateway.admission import Throttle
 from controller.gateway.counts import GatewayCounts
 from controller.gateway.dialogue import open_socket
 from controller.gateway.fanout import Fanout
@@ -18,10 +19,14 @@ from controller.gateway.limits import GatewayLimits
 from controller.gateway.links import CLOSE_NORMAL, CLOSE_REPLACED, StreamLink
 from controller.gateway.roster import Roster, Session
 from controller.gateway.sockets import narrow
+from controller.gateway.taps import TapDesk
+from protocol.limits import MAX_TAP
 
-#: An agent has nothing to say here; a few bytes are tolerated, more ends the connection.
-_MAX_BYTES = 1024
+#: An agent nobody listens to has nothing to say here; a few frames are tolerated, more ends the connection.
 _MAX_FRAMES = 100
+
+#: Frames a second of an agent that is listened to: five, and what waited while the line was down.
+_FRAMES_PER_S, _FRAMES_AT_ONCE = 10.0, 60.0
 
 
 class StreamDesk:
@@ -35,6 +40,7 @@ class StreamDesk:
         fanout: Fanout,
         owner_of: Callable[[str], str | None],
         media_us: Callable[[], int],
+        taps: TapDesk,
         counts: GatewayCounts,
     ) -> None:
         self._limits = limits
@@ -42,6 +48,7 @@ class StreamDesk:
         self._fanout = fanout
         self._owner_of = owner_of
         self._media_us = media_us
+        self._taps = taps
         self._counts = counts
 
     async def serve(self, request: web.Request, front: Front) -> web.StreamResponse:
@@ -50,7 +57,7 @@ class StreamDesk:
         session = None if agent_id is None else self._roster.sessions.get(agent_id)
         if session is None:
             raise web.HTTPUnauthorized(text="the ticket is not (or no longer) good; connect the control channel first")
-        ws = open_socket(ping_s=self._limits.ping_s, max_bytes=_MAX_BYTES)
+        ws = open_socket(ping_s=self._limits.ping_s, max_bytes=MAX_TAP)
         await ws.prepare(request)
         front.prove()
         transport = front.transport
@@ -60,10 +67,7 @@ class StreamDesk:
         link = StreamLink(front, self._limits, self._media_us)
         self._take_over(session, link)
         try:
-            for _ in range(_MAX_FRAMES):
-                frame = await ws.receive()
-                if frame.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
-                    break
+            await self._listen(ws, session.agent_id)
         finally:
             self._counts.dropped += link.backlog.dropped
             self._fanout.detach(session.agent_id, link)
@@ -71,6 +75,19 @@ class StreamDesk:
                 session.stream = None
             link.release()
         return ws
+
+    async def _listen(self, ws: web.WebSocketResponse, agent_id: str) -> None:
+        """Hand on what is asked for, until the agent goes or says too much."""
+        throttle, idle = Throttle(_FRAMES_PER_S, _FRAMES_AT_ONCE), 0
+        while idle < _MAX_FRAMES:
+            frame = await ws.receive()
+            if frame.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+                return
+            wanted = frame.type is WSMsgType.BINARY and self._taps.heard(agent_id, frame.data)
+            idle += not wanted
+            if not throttle.take(self._media_us() / 1e6):
+                self._counts.cut_off += 1
+                return
 
     def _take_over(self, session: Session, link: StreamLink) -> None:
         if session.stream is not None:
@@ -80,6 +97,8 @@ class StreamDesk:
 
     def dismiss(self, session: Session) -> None:
         """Close a media connection that no open stream needs any more."""
+        if self._taps.wanted(session.agent_id):
+            return
         if session.stream is not None and not any(
             not stream.on_control for stream in self._fanout.targeting(session.agent_id)
         ):
