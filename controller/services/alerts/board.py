@@ -21,6 +21,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from protocol.messages import Progress, ProgressStage
+from protocol.telemetry import PlayOutcome, PlayRecord
 
 #: Who is silent this long after the start needs a telephone.
 RED_AFTER: Final = timedelta(seconds=15)
@@ -125,6 +126,18 @@ class Board:
         if state == "finished":
             rung.rounds += 1
         self._set(rung, state, said.code or "", now)
+
+    def recorded(self, agent_id: str, record: PlayRecord, now: datetime) -> None:
+        """A play record of something that sounded."""
+        rung = self._rungs.get(agent_id)
+        if rung is None:
+            return
+        if not rung.sounded:
+            rung.start_error_us = record.start_error_us
+            self._set(rung, "started", "", now)
+        if record.outcome is PlayOutcome.PLAYED and rung.state == "started":
+            rung.rounds += 1
+            self._set(rung, "finished", "", now)
 
     def stopped(self, clusters: frozenset[str] | None, now: datetime) -> None:
         """Silence was ordered there (None: everywhere)."""

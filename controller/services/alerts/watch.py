@@ -11,7 +11,7 @@ Drills use a :class:`BoardRoom` of their own, so that a drill never shows among 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -21,6 +21,7 @@ from controller.services.directory import Directory
 from controller.services.dispatch import Courier
 from protocol.documents import PlayOrder
 from protocol.messages import Progress
+from protocol.telemetry import PlayRecord
 
 KEPT: Final = 200
 
@@ -98,6 +99,14 @@ class BoardRoom:
         if board is not None:
             board.progress(agent_id, said, self._clock.now())
             self._tell(board)
+
+    def records(self, agent_id: str, records: Sequence[PlayRecord]) -> None:
+        """What a box kept of its sounding: tells of what was said while nobody listened (a restart, a dead line)."""
+        for record in records:
+            board = self._rules.get(record.rule_id or "")
+            if board is not None and record.started is not None:
+                board.recorded(agent_id, record, self._clock.now())
+                self._tell(board)
 
     def stopped(self, clusters: frozenset[str] | None, at: datetime) -> None:
         """STOP was ordered."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -15,11 +16,11 @@ from controller.services.alerts.model import CADENCE, AlertKind, AlertState, Ori
 from controller.services.context import SYSTEM, Role, RoleGrant
 from controller.services.errors import BusyError, ConflictError, ForbiddenError, InvalidError, TooManyError
 from controller.services.orders import Scope
-from controller.store import journal
 from controller.store.tables import Audit
 from protocol.authority import roles_of
 from protocol.keys import Role as KeyRole
 from protocol.messages import ProgressStage
+from schedules.instants import Frames
 from schedules.ladder import Priority
 from tests.unit.controller.air_kit import ADMIN, command, until
 from tests.unit.controller.alerts.siren_hall import Hall, open_hall
@@ -39,7 +40,7 @@ async def test_two_people_make_one_signed_order_that_agents_believe(tmp_path: Pa
         assert verified.document.priority is Priority.EMERGENCY_STORED
         assert roles_of(verified.document) == {KeyRole.EMERGENCY}
         (play,) = hall.plays()
-        tone, words = play.item.content.clips  # type: ignore[union-attr]
+        tone, words = play.item.content.clips
         assert tone.sha256 == hall.stage.air.alarms.tones[Tone.SIREN].sha256
         assert words.approval is not None
 
@@ -208,7 +209,7 @@ async def test_cancelling_silences_first_and_then_tells_people_with_the_twin(tmp
         assert kinds == ["PlayOrder", "WithdrawOrder", "PlayOrder"]
         assert [each.rule_id for each in hall.withdrawals()] == list(given.rules)
         twin = hall.plays()[-1].item
-        assert (twin.priority, twin.content.clips[0].sha256) == (  # type: ignore[union-attr]
+        assert (twin.priority, twin.content.clips[0].sha256) == (
             Priority.EMERGENCY_STORED,
             hall.stage.air.alarms.tones[Tone.GONG].sha256,
         )
@@ -301,11 +302,11 @@ async def test_words_are_spoken_while_composing_and_approved_by_who_confirms(tmp
 class Talker:
     """A speech engine that writes the words down."""
 
-    languages = ("vi",)
+    languages: tuple[str, ...] = ("vi",)
 
-    async def speak(self, text: str, out: Path, *, language: str | None = None) -> int:
+    async def speak(self, text: str, out: Path, *, language: str | None = None) -> Frames:
         await asyncio.to_thread(out.write_bytes, text.encode()[:20])
-        return 48_000
+        return Frames(48_000)
 
 
 async def test_a_policy_sends_templates_alone_and_superiors_are_told(tmp_path: Path) -> None:
@@ -331,7 +332,7 @@ async def test_the_disk_that_refuses_lets_nothing_sound_but_a_cancel_silences(
         hall.stage.gateway.commands.clear()
         full = monkeypatch.context()
         with full as disk:
-            disk.setattr(journal.os, "fsync", no_room)
+            disk.setattr(os, "fsync", no_room)
             await refused_by_the_disk(hall, given.id, second)
         assert (await hall.desk.confirm(hall.minh, second.alert.id, second.code)).state is AlertState.CONFIRMED
 
