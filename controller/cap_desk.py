@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from controller.alarms import Alarms
 from controller.api.cap_routes import CapRoutes
 from controller.api.metrics import Metrics
 from controller.api.routing import Route
@@ -19,7 +20,6 @@ from controller.api.warning_routes import WarningRoutes
 from controller.feeds import AddressPolicy
 from controller.feeds.cap_feed import CapFeed
 from controller.foundation import Foundation
-from controller.services.alerts import AlertDesk
 from controller.services.health import Health
 from controller.services.warnings import (
     CapPublisher,
@@ -95,20 +95,28 @@ class CapDesk:
 
 
 @asynccontextmanager
-async def open_cap_desk(base: Foundation, alerts: AlertDesk) -> AsyncIterator[CapDesk]:
+async def open_cap_desk(base: Foundation, alarms: Alarms) -> AsyncIterator[CapDesk]:
     """Build it on an open alert desk; its tasks begin with :meth:`CapDesk.start`.
 
     Raises:
         StoreError: the database cannot be read.
     """
-    db, directory, clock, config = base.db, base.directory, base.clock, base.config
+    db, directory, clock, config, alerts = base.db, base.directory, base.clock, base.config, alarms.desk
     policy = AddressPolicy(allow_private=config.allow_private_sources)
     sources = WarningSources(db=db, directory=directory, policy=policy, clock=clock)
     async with db.read() as session:
         await sources.load(session)
     book, reader = WarningBook(db), WarningReader()
     await book.load()
-    handler = WarningHandler(book=book, sources=sources, reader=reader, alerts=alerts, directory=directory, clock=clock)
+    handler = WarningHandler(
+        book=book,
+        sources=sources,
+        reader=reader,
+        alerts=alerts,
+        notices=alarms.notices,
+        directory=directory,
+        clock=clock,
+    )
     intake = WarningIntake(book=book, reader=reader, clock=clock, taken=handler.poke)
 
     def feed_of(source: SourceEntry, state: Mapping[str, Any]) -> Feed:

@@ -9,6 +9,7 @@ Rules kept here:
 3. A message that was replaced or cancelled before it came is only shown.
 4. What goes wrong while sending makes a proposal of it: people see it, and nothing is lost.
 5. A source that sent its hour's worth by itself is demoted before the next.
+6. What waits for people is told to everybody who may decide about it; each is told once.
 
 Not here: the rules of what may sound (:mod:`controller.services.warnings.policy`), people's decisions
 (:mod:`controller.services.warnings.desk`).
@@ -35,7 +36,7 @@ from controller.services.warnings.notice import Notice, notice_of
 from controller.services.warnings.outcome import alert_of, draft_of, from_warning
 from controller.services.warnings.placing import reach_of
 from controller.services.warnings.policy import Action, Case, Issued, Judgement, judge, judge_cancel
-from controller.services.warnings.ports import Alerts
+from controller.services.warnings.ports import Alerts, Notices
 from controller.services.warnings.reader import WarningReader
 from controller.services.warnings.sources import WarningSources
 from controller.store.errors import StoreError
@@ -69,6 +70,7 @@ class WarningHandler:
         sources: WarningSources,
         reader: WarningReader,
         alerts: Alerts,
+        notices: Notices,
         directory: Directory,
         clock: Clock,
     ) -> None:
@@ -76,6 +78,7 @@ class WarningHandler:
         self._sources = sources
         self._reader = reader
         self._alerts = alerts
+        self._notices = notices
         self._directory = directory
         self._clock = clock
         self._poked = asyncio.Event()
@@ -343,17 +346,28 @@ class WarningHandler:
         most = source.policy.most_automatic_per_hour
         if await self._book.automatic_since(source.id, self._clock.now() - HOUR) < most:
             return False
-        await self._sources.demote(source.id, f"{most} automatic alerts within an hour; people decide from now on")
+        why = f"{most} automatic alerts within an hour; people decide from now on"
+        await self._sources.demote(source.id, why)
+        text = f"Nguồn “{source.name}” đã tự phát {most} cảnh báo trong một giờ; từ nay phải có người quyết định."
+        clusters = self._directory.clusters_of(areas=[source.area_id])
+        self._tell(clusters, "warning_source_demoted", f"{source.id}:{self._clock.now().isoformat()}", text)
         return True
+
+    def _tell(self, clusters: frozenset[str], kind: str, subject: str, text: str) -> None:
+        self._notices.post(self._notices.superiors(clusters, besides=SYSTEM.user_id), kind, subject, text)
 
     # --- what the book says of it ---
 
     async def _propose(self, entry: WarningEntry, reasons: Sequence[str], proposal: Proposal) -> None:
         changes = {"state": State.PROPOSED.value, "reasons": list(reasons), **_kept(proposal)}
         said = {"clusters": len(proposal.clusters), "kind": proposal.kind}
-        await self._book.settle(
+        changed = await self._book.settle(
             SYSTEM, entry.id, changes, expected=(State.RECEIVED,), audit="warning.propose", details=said
         )
+        if changed is not None:
+            what = "Huỷ cảnh báo" if proposal.kind == "cancel" else "Cảnh báo"
+            text = f"{what} “{proposal.title}” cho {len(proposal.clusters)} cụm loa chờ người trực quyết định."
+            self._tell(frozenset(proposal.clusters), "warning_proposed", entry.id, text)
 
     async def _show(self, entry: WarningEntry, reasons: Sequence[str], proposal: Proposal | None = None) -> None:
         changes = {

@@ -17,10 +17,11 @@ async def reach_of(notice: Notice, source: SourceEntry, directory: Directory, re
         BusyError, InvalidError: too much is waiting, or the sum took too long.
     """
     places, codes = joined(notice.infos), source.geocode_map()
+    above = {area_id: frozenset(area.id for area in directory.lineage(area_id)) for area_id in directory.areas}
     sites = [
         Site(
             cluster.id,
-            frozenset(area.id for area in directory.lineage(cluster.area_id)),
+            above[cluster.area_id],
             cluster.latitude,
             cluster.longitude,
         )

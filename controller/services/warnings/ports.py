@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -53,6 +53,18 @@ class Alerts(Protocol):
         idempotency_key: str | None = None,
     ) -> Alert:
         """Silence it and send its cancel twin."""
+        ...
+
+
+class Notices(Protocol):
+    """What people must come to know (:class:`controller.services.alerts.notices.NoticeBook` is the real one)."""
+
+    def superiors(self, clusters: frozenset[str], *, besides: str) -> tuple[str, ...]:
+        """Everybody who may confirm alerts, or edit the policy, at one of these clusters or above it."""
+        ...
+
+    def post(self, users: Iterable[str], kind: str, subject: str, text: str) -> object:
+        """Tell people, each of them once about one subject."""
         ...
 
 

@@ -92,6 +92,17 @@ async def test_an_alert_nobody_confirmed_gives_the_warning_back(world: World) ->
     assert (await world.people.accept(SYSTEM, entry.id, Changes())).alert_id != made.alert_id
 
 
+async def test_a_proposal_is_told_to_those_who_may_decide_once(world: World) -> None:
+    officer = await world.desk.user("lan", (Role.DUTY_OFFICER, world.areas["Tà Rụt"]))
+    elsewhere = await world.desk.user("tu", (Role.DUTY_OFFICER, world.areas["Ba Nang"]))
+    source = await world.source(policy=PROPOSE)
+    entry = await world.taken(source, flood())
+    await world.take(source, xml(flood()))
+    [notice] = world.notices.of(officer)
+    assert (notice.kind, notice.subject) == ("warning_proposed", entry.id)
+    assert world.notices.of(elsewhere) == []
+
+
 async def test_declining_keeps_the_reason(world: World) -> None:
     officer = await world.desk.user("lan", (Role.DUTY_OFFICER, None))
     stranger = await world.desk.user("tu", (Role.VIEWER, None))

@@ -32,6 +32,7 @@ from controller.services.alerts import (
     SpokenClip,
     Step,
 )
+from controller.services.alerts.notices import NoticeBook
 from controller.services.clusters import ClusterSpec
 from controller.services.context import SYSTEM, Actor
 from controller.services.errors import ConflictError, NotFoundError, ServiceError
@@ -159,6 +160,7 @@ class World:
     intake: WarningIntake
     handler: WarningHandler
     people: WarningDesk
+    notices: NoticeBook
     district: str = ""
     areas: dict[str, str] = field(default_factory=dict)
     clusters: dict[str, str] = field(default_factory=dict)
@@ -206,12 +208,19 @@ async def open_world(folder: Path) -> AsyncIterator[World]:
         async with desk.db.read() as session:
             await sources.load(session)
         await book.load()
+        notices = NoticeBook(desk.directory, desk.clock)
         handler = WarningHandler(
-            book=book, sources=sources, reader=reader, alerts=alerts, directory=desk.directory, clock=desk.clock
+            book=book,
+            sources=sources,
+            reader=reader,
+            alerts=alerts,
+            notices=notices,
+            directory=desk.directory,
+            clock=desk.clock,
         )
         intake = WarningIntake(book=book, reader=reader, clock=desk.clock, taken=handler.poke)
         people = WarningDesk(book=book, sources=sources, alerts=alerts, directory=desk.directory, clock=desk.clock)
-        world = World(desk, alerts, book, sources, reader, intake, handler, people)
+        world = World(desk, alerts, book, sources, reader, intake, handler, people, notices)
         if not desk.directory.areas:
             await _settle(world)
         try:
