@@ -126,6 +126,7 @@ class Cluster:
             bundle=self._bundle,
             heard=self._tap.next_frame,
             watch=watch,
+            doubt=lambda: self.link.doubt(),  # noqa: PLW0108 - the link is made below
         )
         self._tap.changed = self._stream.changed
         sync, media, probe = SyncWatch(), host.media, host.probe

@@ -2,7 +2,9 @@
 
 Rules kept here:
 
-1. Between two rounds of tries lies 1 s doubling to 60 s, with full jitter; a session that stood begins it anew.
+1. Between two rounds of tries lies 1 s doubling to 60 s, with full jitter. After a session that stood there are many
+   quick ones (:mod:`agent.link.backoff`), each begun by knocking: a lost packet of the three that open a connection
+   would otherwise be repeated only after seconds, when the way is long free again.
 2. A controller with another root, or one that refuses this agent, is reported and tried again like any other failure:
    a technician may set it right at any time, and nothing that is planned waits for it.
 3. Whatever goes wrong here, the conductor plays on.
@@ -31,6 +33,9 @@ Sleep = Callable[[float], Awaitable[None]]
 #: A session that stood at least this long was a success.
 GOOD_S = 5.0
 
+#: How long a knock waits for the door: longer than any path's round trip, shorter than the second repetition.
+KNOCK_S = 2.5
+
 
 class Link:
     """The control connection of an enrolled agent, over and over."""
@@ -56,6 +61,11 @@ class Link:
         """What sounds has changed: tell it soon."""
         if self._session is not None:
             self._session.changed()
+
+    def doubt(self) -> None:
+        """The controller's other connection fell silent: find out soon whether this one still stands."""
+        if self._session is not None:
+            self._session.doubt()
 
     async def run(self) -> None:
         """Connect and speak, for ever."""
@@ -87,6 +97,8 @@ class Link:
         stood = False
         watch = self._kit.watch
         try:
+            if self._backoff.soon:
+                await self._transport.knock(address, within_s=KNOCK_S)
             socket = await self._transport.open(address, "control")
             session = ControlSession(self._kit, socket)
             try:
@@ -102,7 +114,7 @@ class Link:
                 await session.run(lambda ticket: Door(address, socket.certificate, ticket))
             finally:
                 if self._kit.clock.mono_us() - began > GOOD_S * 1e6:
-                    self._backoff.reset()
+                    self._backoff.lost()
                 self._session = None
                 self.on_session(None)
         except ProtocolError as error:

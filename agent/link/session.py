@@ -75,6 +75,9 @@ OUTBOX = 256
 RECORDS_AT_ONCE = 50
 RECORDS_ACK_S = 30.0
 
+#: A session in doubt is over unless anything comes within this.
+DOUBT_S = 3.0
+
 #: A status that changed is told at once, but not more often than this.
 STATUS_PAUSE_S = 0.25
 
@@ -140,6 +143,8 @@ class ControlSession:
         self._outbox: asyncio.Queue[Message] = asyncio.Queue(OUTBOX)
         self._acked = asyncio.Event()
         self._status_due = asyncio.Event()
+        self._in_doubt = asyncio.Event()
+        self._heard = 0
         self._acked_up_to = 0
         self._welcome: Welcome | None = None
         self._ticket = ""
@@ -189,6 +194,7 @@ class ControlSession:
             "session-clock": self._ask_time(),
             "session-status": self._tell_status(),
             "session-records": self._send_records(),
+            "session-doubt": self._resolve_doubt(),
         }
         try:
             await together(loops)
@@ -219,12 +225,27 @@ class ControlSession:
         """What sounds, or what is wrong, has changed: tell it soon."""
         self._status_due.set()
 
+    def doubt(self) -> None:
+        """Something else of this controller fell silent: is it still there?"""
+        self._in_doubt.set()
+
+    async def _resolve_doubt(self) -> None:
+        while True:
+            await self._in_doubt.wait()
+            before = self._heard
+            self._kit.caller.hurry()
+            await asyncio.sleep(DOUBT_S)
+            if self._heard == before:
+                raise LinkError("silent", "the controller answers nothing")
+            self._in_doubt.clear()
+
     # -- listening ----------------------------------------------------------------------------------------
 
     async def _listen(self, door: Callable[[str], Door]) -> None:
         while True:
             frame = await self._socket.receive()
             received = self._kit.clock.mono_us()
+            self._heard += 1
             if isinstance(frame, bytes):
                 self._kit.ears.bundle(frame)
                 continue

@@ -21,7 +21,10 @@ from agent.watch import Watch
 
 log = structlog.get_logger("agent.link")
 
-FIRST_S, LAST_S = 0.2, 5.0
+FIRST_S, LAST_S = 0.2, 2.0
+
+#: Sound comes every second at least; while it does, no sign of life is asked for.
+HEARTBEAT_S = 4.0
 
 #: After the last stream closed the socket stays open this long: the next one may follow.
 LINGER_S = 2.0
@@ -41,19 +44,24 @@ class StreamKeeper:
         bundle: Callable[[bytes], None],
         heard: Callable[[], Awaitable[bytes]],
         watch: Watch,
+        doubt: Callable[[], None] = lambda: None,
     ) -> None:
-        """``bundle`` takes what comes, ``heard`` gives what goes back, one frame after the other."""
+        """``bundle`` takes what comes, ``heard`` gives what goes back; ``doubt`` hears of a connection that broke."""
         self._transport = transport
         self._wanted = wanted
         self._bundle = bundle
         self._heard = heard
         self._watch = watch
+        self._doubt = doubt
+        self._another = asyncio.Event()
         self._door: Door | None = None
         self._news = asyncio.Event()
         self.connected = False
 
     def door(self, door: Door | None) -> None:
         """A session stands (or stands no more)."""
+        if door is not None and door != self._door:
+            self._another.set()
         self._door = door
         self._news.set()
 
@@ -76,11 +84,21 @@ class StreamKeeper:
                 log.debug("the media connection ended", error=str(error))
                 if backoff.failures > FAILURES_TOLD:
                     self._watch.raise_fault("media_connection", f"live sound cannot be received: {error}")
-                await asyncio.sleep(backoff.next_delay_s())
+                self._doubt()
+                await self._pause(backoff.next_delay_s())
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, but not for what belongs to a session that is over."""
+        self._another.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._another.wait()
+        except TimeoutError:
+            return
 
     async def _carry(self, door: Door, backoff: Backoff) -> None:
         path = f"stream?ticket={quote(door.ticket, safe='')}"
-        socket = await self._transport.open(door.address, path, certificate=door.certificate)
+        socket = await self._transport.open(door.address, path, certificate=door.certificate, heartbeat_s=HEARTBEAT_S)
         self.connected = True
         try:
             loops = {

@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -105,8 +106,28 @@ class Transport:
             await self._session.close()
             self._session = None
 
-    async def open(self, address: Address, path: str, *, certificate: bytes | None = None) -> Socket:
+    async def knock(self, address: Address, *, within_s: float) -> None:
+        """See whether anybody listens there, without a word.
+
+        Raises:
+            LinkError: ``unreachable`` or ``timed_out``.
+        """
+        try:
+            async with asyncio.timeout(within_s):
+                parts = urlsplit(address.base)
+                _, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        except TimeoutError as error:
+            raise LinkError("timed_out", f"{address.base} does not answer") from error
+        except OSError as error:
+            raise LinkError("unreachable", f"{address.base} cannot be reached: {error}") from error
+        writer.transport.abort()
+
+    async def open(
+        self, address: Address, path: str, *, certificate: bytes | None = None, heartbeat_s: float = HEARTBEAT_S
+    ) -> Socket:
         """Open a WebSocket; with ``certificate``, only to a server that shows exactly that one.
+
+        A peer that says nothing for ``heartbeat_s`` is asked for a sign of life, and given half of that for it.
 
         Raises:
             LinkError: ``unreachable``, ``refused`` or ``timed_out``.
@@ -118,7 +139,7 @@ class Transport:
                     ssl=self._check(address, certificate),
                     max_msg_size=MAX_FRAME,
                     compress=0,
-                    heartbeat=HEARTBEAT_S,
+                    heartbeat=heartbeat_s,
                     timeout=aiohttp.ClientWSTimeout(ws_close=2.0),
                 )
         except TimeoutError as error:

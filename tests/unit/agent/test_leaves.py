@@ -18,7 +18,7 @@ from agent.errors import AgentError, ConfigError, SupervisionError
 from agent.health.probe import Probe
 from agent.health.timekeeping import Timekeeper
 from agent.link.address import read_address
-from agent.link.backoff import FLOOR_S, Backoff
+from agent.link.backoff import FLOOR_S, SOON_S, SOON_TRIES, Backoff
 from agent.notify import SystemdNotifier
 from agent.supervise import Supervisor, together
 from agent.watch import EVENTS_WAITING, REPEAT_US, Watch
@@ -40,6 +40,10 @@ def test_back_off_doubles_to_a_minute_with_full_jitter() -> None:
     assert [backoff.next_delay_s() for _ in range(9)] == [1, 2, 4, 8, 16, 32, 60, 60, 60]
     backoff.reset()
     assert backoff.next_delay_s() == 1
+    backoff.lost()
+    assert [backoff.next_delay_s() for _ in range(SOON_TRIES)] == [SOON_S] * SOON_TRIES
+    assert not backoff.soon
+    assert [backoff.next_delay_s() for _ in range(3)] == [1, 2, 4]
     drawn = Backoff(random.Random(4))
     delays = [drawn.next_delay_s() for _ in range(200)]
     assert min(delays) >= FLOOR_S
