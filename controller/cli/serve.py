@@ -57,6 +57,7 @@ def serve(
         settings = load_config(data, config, flags)
         set_up_logging(settings.log_level, as_json=settings.log_json)
         from controller.app import running  # noqa: PLC0415
+        from controller.garbage import GarbageCare  # noqa: PLC0415
 
         async def life() -> None:
             notifier, stop = Notifier(), asyncio.Event()
@@ -70,6 +71,8 @@ def serve(
                 if controller.staff_fingerprint is not None:
                     note(f"Certificate fingerprint: {controller.staff_fingerprint}")
                 note(f"Staff API: {controller.staff_url}")
+                streams, clock = controller.boxes.gateway.fanout.streams, controller.foundation.clock
+                GarbageCare(lambda: bool(streams), clock.mono_us).open(controller.supervisor)
                 seconds = notifier.watchdog_seconds
                 if seconds is not None:
                     controller.supervisor.every("watchdog", seconds, lambda: _pat(notifier))

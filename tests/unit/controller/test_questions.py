@@ -29,8 +29,13 @@ def question(t0: int = 5) -> bytes:
 class Door:
     def __init__(self, *, answers: bool = True) -> None:
         self.asked: list[int] = []
+        self.answers = answers
         self.shortcut = Shortcut()
-        self.shortcut.answer = lambda t0: self.asked.append(t0) is None and answers
+        self.shortcut.answer = self.answer
+
+    def answer(self, t0: int) -> bool:
+        self.asked.append(t0)
+        return self.answers
 
 
 @given(st.integers(0, 10**15 - 1))
