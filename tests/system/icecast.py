@@ -14,7 +14,7 @@ from typing import Self
 from tests.system.processes import Process, free_port, wait_until
 
 _CONFIG = """<icecast>
-  <limits><clients>50</clients><sources>2</sources><source-timeout>5</source-timeout></limits>
+  <limits><clients>{clients}</clients><burst-size>0</burst-size><sources>2</sources><source-timeout>5</source-timeout></limits>
   <authentication>
     <source-password>hackme</source-password><admin-user>admin</admin-user><admin-password>hackme</admin-password>
   </authentication>
@@ -39,12 +39,17 @@ _CODECS = {
 class Icecast:
     """Use as a context manager; :attr:`url` is the station's address. ``tone_hz`` is what it plays."""
 
-    def __init__(self, folder: Path, codec: str = "mp3", tone_hz: int = 1000) -> None:
+    def __init__(
+        self, folder: Path, codec: str = "mp3", tone_hz: int = 1000, *, bitrate: str | None = None, clients: int = 50
+    ) -> None:
         self._folder = folder
         self._codec = codec
         self._tone = tone_hz
-        self._port = free_port()
-        self.url = f"http://127.0.0.1:{self._port}/radio.{codec}"
+        self._bitrate = bitrate
+        self._clients = clients
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}/radio.{codec}"
+        self._server: Process | None = None
         self._stack = ExitStack()
         self._feeder: Process | None = None
 
@@ -57,9 +62,10 @@ class Icecast:
             self._folder.chmod(0o777)
             changeowner = "<changeowner><user>nobody</user><group>nogroup</group></changeowner>"
         self._folder.mkdir(parents=True, exist_ok=True)
+        options = {"port": self.port, "folder": self._folder, "changeowner": changeowner, "clients": self._clients}
         config = self._folder / "icecast.xml"
-        config.write_text(_CONFIG.format(port=self._port, folder=self._folder, changeowner=changeowner))
-        self._stack.enter_context(Process("icecast", ["icecast2", "-c", config], self._folder))
+        config.write_text(_CONFIG.format(**options))
+        self._server = self._stack.enter_context(Process("icecast", ["icecast2", "-c", config], self._folder))
         try:
             wait_until(self._answers, 20, "icecast answers")
             self.start_feed()
@@ -68,9 +74,15 @@ class Icecast:
             raise
         return self
 
+    @property
+    def pid(self) -> int:
+        """The server's process."""
+        assert self._server is not None, "it does not run"
+        return self._server.pid
+
     def start_feed(self) -> None:
         """Let ffmpeg send a steady tone to the mount point."""
-        target = f"icecast://source:hackme@127.0.0.1:{self._port}/radio.{self._codec}"
+        target = f"icecast://source:hackme@127.0.0.1:{self.port}/radio.{self._codec}"
         tone = f"sine=frequency={self._tone}:sample_rate=44100"
         argv = [
             "ffmpeg",
@@ -83,6 +95,7 @@ class Icecast:
             "-i",
             tone,
             *_CODECS[self._codec],
+            *(("-b:a", self._bitrate) if self._bitrate else ()),
             target,
         ]
         self._feeder = Process("ffmpeg", argv, self._folder)
@@ -105,7 +118,7 @@ class Icecast:
 
     def _answers(self) -> bool:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/status-json.xsl", timeout=2) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/status-json.xsl", timeout=2) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False
