@@ -17,13 +17,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from controller.services.carriers import CarrierPool
 from controller.services.catalogue import Catalogue
 from controller.services.context import Actor, Permission
 from controller.services.directory import Directory
 from controller.services.errors import BusyError, ConflictError, TooManyError
 from controller.services.listening.listener import Listener
-from controller.services.listening.ports import Taps
+from controller.services.listening.ports import Stations, Taps
 from controller.services.listening.room import AgentRoom, Room, SourceRoom
 from controller.store import Database
 from protocol.limits import MAX_LISTEN_S
@@ -62,7 +61,7 @@ class ListeningDesk:
         *,
         directory: Directory,
         catalogue: Catalogue,
-        carriers: CarrierPool,
+        carriers: Stations,
         taps: Taps,
         online: Callable[[], frozenset[str]],
         db: Database,

@@ -1,9 +1,12 @@
-"""What listening in needs of the agents' listener."""
+"""What listening in needs of the agents' listener and of the stations."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
+from controller.services.carrier import CarrierState
+from controller.services.chunks import Chunk
 from protocol.messages import Listen, Listening
 from protocol.tap import TapFrame
 
@@ -33,4 +36,29 @@ class Taps(Protocol):
 
     def close(self, agent_id: str, tap: int) -> None:
         """Nobody listens any more."""
+        ...
+
+
+class StationLease(Protocol):
+    """A hold on a station."""
+
+    def release(self) -> None:
+        """Listen no more."""
+        ...
+
+
+class Stations(Protocol):
+    """The stations (:class:`controller.services.carriers.CarrierPool`): each fetched once, whoever listens."""
+
+    @property
+    def open(self) -> bool:
+        """Whether stations can be taken."""
+        ...
+
+    def take(self, source_id: str, listener: Callable[[Chunk], None]) -> StationLease:
+        """Hear a station from its next chunk on."""
+        ...
+
+    def state_of(self, source_id: str) -> CarrierState | None:
+        """How a station is; None when nobody listens to it."""
         ...

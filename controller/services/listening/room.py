@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 
-from controller.services.carriers import CarrierPool
 from controller.services.chunks import Chunk
 from controller.services.listening.listener import Gapless, Listener
-from controller.services.listening.ports import Taps
+from controller.services.listening.ports import Stations, Taps
 from protocol.limits import MAX_U32
 from protocol.messages import Listen, Listening
 from protocol.tap import TapFrame
@@ -99,10 +98,10 @@ class AgentRoom(Room):
 class SourceRoom(Room):
     """Hears one source."""
 
-    def __init__(self, source_id: str, carriers: CarrierPool) -> None:
+    def __init__(self, source_id: str, stations: Stations) -> None:
         super().__init__()
         self._sounds = asyncio.Event()
-        self._lease = carriers.take(source_id, self.take)
+        self._lease = stations.take(source_id, self.take)
         self.over = False
 
     def close(self) -> None:
