@@ -21,6 +21,7 @@ from controller.services.errors import (
     TooManyError,
 )
 from controller.services.orders import DEFAULT_WITHIN, MAX_WITHIN, OrderDesk, PlayRequest, Scope
+from protocol.limits import MAX_HOLD
 from schedules.ladder import Priority
 from schedules.rules import DEFAULT_GAP, MAX_GAP, MAX_REPEAT, MIN_GAP
 
@@ -44,6 +45,17 @@ class ScopeShape(Schema):
         if self.everywhere and (self.areas or self.clusters):
             raise InvalidError("'everywhere' stands alone; leave out areas and clusters", code="contradiction")
         return Scope(self.everywhere, self.areas, self.clusters)
+
+
+class StopShape(ScopeShape):
+    """Where, and whether the boxes stay mute."""
+
+    hold_s: int | None = Field(
+        None,
+        ge=1,
+        le=int(MAX_HOLD.total_seconds()),
+        description="Mute for so long, emergencies included; takes the right to confirm emergencies",
+    )
 
 
 class PlayShape(ScopeShape):
@@ -138,9 +150,12 @@ class OrderRoutes:
         missing = (NotFoundError, ForbiddenError)
         root = "/api/v1/orders"
         return (
-            route("POST", f"{root}/stop", "stop", Permission.STOP, self.stop, body=ScopeShape, returns=OrderView,
+            route("POST", f"{root}/stop", "stop", Permission.STOP, self.stop, body=StopShape, returns=OrderView,
                   errors=(*missing, InvalidError, BusyError), idempotent=True,
                   summary="Silence everything there, at once"),
+            route("POST", f"{root}/release", "release", Permission.EMERGENCY_CONFIRM, self.release, body=ScopeShape,
+                  returns=OrderView, errors=(*missing, InvalidError, BusyError), idempotent=True,
+                  summary="End the mute of a stop with hold_s"),
             route("POST", f"{root}/play", "playNow", Permission.PLAY_NOW, self.play, body=PlayShape,
                   returns=PlayedView, errors=(*missing, InvalidError, ConflictError, TooManyError, BusyError),
                   idempotent=True, summary="Play approved recordings now"),
@@ -153,9 +168,14 @@ class OrderRoutes:
                   errors=missing, summary="One order, and where it stands"),
         )  # fmt: skip
 
-    async def stop(self, call: Call[ScopeShape, Empty]) -> OrderView:
+    async def stop(self, call: Call[StopShape, Empty]) -> OrderView:
         """Silence everything there."""
-        return _view(await self._desk.stop(call.actor, call.body.value(), idempotency_key=_key(call)))
+        hold = None if call.body.hold_s is None else timedelta(seconds=call.body.hold_s)
+        return _view(await self._desk.stop(call.actor, call.body.value(), hold=hold, idempotency_key=_key(call)))
+
+    async def release(self, call: Call[ScopeShape, Empty]) -> OrderView:
+        """Let the boxes sound again."""
+        return _view(await self._desk.release(call.actor, call.body.value(), idempotency_key=_key(call)))
 
     async def play(self, call: Call[PlayShape, Empty]) -> PlayedView:
         """Play approved recordings now."""
@@ -188,7 +208,9 @@ class OrderRoutes:
         return _view(found)
 
 
-def _key(call: Call[ScopeShape, Empty] | Call[PlayShape, Empty] | Call[Withdrawal, Empty]) -> str | None:
+def _key(
+    call: Call[ScopeShape, Empty] | Call[StopShape, Empty] | Call[PlayShape, Empty] | Call[Withdrawal, Empty],
+) -> str | None:
     return call.request.headers.get("Idempotency-Key")
 
 

@@ -31,19 +31,40 @@ All = Annotated[bool, typer.Option("--all", help="Everywhere.")]
 def register(app: typer.Typer) -> None:
     """Add the commands to the top."""
     app.command("stop")(stop)
+    app.command("release")(release)
     app.command("play")(play)
     app.command("withdraw")(withdraw)
     app.command("volume")(volume)
 
 
-def stop(*, everywhere: All = False, area: Areas = None, cluster: Clusters = None, as_json: JsonFlag = False) -> None:
+def stop(
+    *,
+    everywhere: All = False,
+    area: Areas = None,
+    cluster: Clusters = None,
+    hold: Annotated[
+        str | None, typer.Option(help="Stay mute for so long, EMERGENCIES INCLUDED: 30m, at most 24h.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
     """Silence at once everything that sounds or waits: stop --all, stop --area NAME, stop --cluster NAME.
 
-    Needs no confirmation and may be given again at any time. What starts later sounds normally.
+    Needs no confirmation and may be given again at any time. What starts later sounds normally, unless --hold says no.
     """
     with ApiClient() as api:
         body = _scope(api, everywhere=everywhere, areas=area, clusters=cluster)
+        body |= {} if hold is None else {"hold_s": seconds(hold, "--hold")}
         order = api.post(f"{_PATH}/stop", body, idempotency_key=secrets.token_hex(16))
+        show_one(_answers(api, order), as_json=as_json)
+
+
+def release(
+    *, everywhere: All = False, area: Areas = None, cluster: Clusters = None, as_json: JsonFlag = False
+) -> None:
+    """Let boxes sound again that a stop --hold made mute. What was muted at the box itself stays so."""
+    with ApiClient() as api:
+        body = _scope(api, everywhere=everywhere, areas=area, clusters=cluster)
+        order = api.post(f"{_PATH}/release", body, idempotency_key=secrets.token_hex(16))
         show_one(_answers(api, order), as_json=as_json)
 
 

@@ -31,7 +31,7 @@ from controller.services.order_rules import OrderMemory, Start
 from controller.services.programme_model import ChimeKind, TargetSpec
 from controller.services.programmes import ProgrammeService
 from controller.services.rulebook import Rulebook
-from protocol.documents import PlayOrder, StopOrder, WithdrawOrder
+from protocol.documents import PlayOrder, ReleaseOrder, StopOrder, WithdrawOrder
 from schedules.airtime import overlaps_quiet
 from schedules.compiler import lay_out
 from schedules.ladder import Priority
@@ -112,21 +112,30 @@ class OrderDesk:
         self._memory = memory or OrderMemory()
         self.stop_listeners: list[StopListener] = []
 
-    async def stop(self, actor: Actor, scope: Scope, *, idempotency_key: str | None = None) -> Dispatched:
+    async def stop(
+        self, actor: Actor, scope: Scope, *, hold: timedelta | None = None, idempotency_key: str | None = None
+    ) -> Dispatched:
         """Silence everything that sounds or waits there, for good. Later items go on normally.
 
+        With a ``hold`` the boxes there are mute for so long (at most a day), EMERGENCIES INCLUDED: for the siren that
+        will not end. That takes the right to confirm emergencies as well.
+
         Raises:
-            ForbiddenError: the right to stop is missing somewhere in the scope.
+            ForbiddenError: the right to stop (or to hold) is missing somewhere in the scope.
             NotFoundError: an area or cluster does not exist.
             InvalidError: no place is named.
         """
         clusters = self._places(actor, Permission.STOP, scope)
+        details = _scope_details(scope)
+        if hold is not None:
+            self._places(actor, Permission.EMERGENCY_CONFIRM, scope)
+            details = {**details, "hold_s": int(hold.total_seconds())}
         dispatched = await self._courier.give(
-            StopOrder(),
+            StopOrder(hold),
             clusters,
             actor=actor.audit_name,
             life=SILENCE_LIFE,
-            details=_scope_details(scope),
+            details=details,
             idempotency_key=idempotency_key,
         )
         self._memory.silenced(clusters, dispatched.issued)
@@ -134,6 +143,24 @@ class OrderDesk:
         for listener in self.stop_listeners:
             listener(clusters, dispatched.issued)
         return dispatched
+
+    async def release(self, actor: Actor, scope: Scope, *, idempotency_key: str | None = None) -> Dispatched:
+        """End the mute of a STOP with a hold. A mute that somebody set at a box itself stays.
+
+        Raises:
+            ForbiddenError: the right is missing somewhere in the scope.
+            NotFoundError: an area or cluster does not exist.
+            InvalidError: no place is named.
+        """
+        clusters = self._places(actor, Permission.EMERGENCY_CONFIRM, scope)
+        return await self._courier.give(
+            ReleaseOrder(),
+            clusters,
+            actor=actor.audit_name,
+            life=SILENCE_LIFE,
+            details=_scope_details(scope),
+            idempotency_key=idempotency_key,
+        )
 
     async def withdraw(
         self, actor: Actor, rule_id: str, recurrence: datetime | None = None, *, idempotency_key: str | None = None

@@ -17,7 +17,7 @@ from controller.services.errors import ConflictError, ForbiddenError, InvalidErr
 from controller.services.order_rules import STARTS_PER_MINUTE, OrderMemory, Start
 from controller.services.orders import LEAD, PlayRequest, Scope
 from controller.store import tables
-from protocol.documents import PlayOrder, StopOrder, WithdrawOrder
+from protocol.documents import PlayOrder, ReleaseOrder, StopOrder, WithdrawOrder
 from schedules.ladder import Priority
 from schedules.model import LateKind
 from tests.unit.controller.air_kit import ADMIN, Stage, command, open_stage, until
@@ -68,6 +68,25 @@ async def test_stop_is_believed_by_the_agents_it_is_for_and_by_no_other(tmp_path
         assert isinstance(verified.document.order, StopOrder)
         with pytest.raises(Exception, match="wrong_target"):
             stage.trusting(other).verify_command(envelope, now=stage.clock.now())
+
+
+async def test_a_hold_takes_more_than_the_right_to_stop_and_is_released(tmp_path: Path) -> None:
+    async with open_stage(tmp_path, tasks=False) as stage:
+        cluster = await stage.cluster(await stage.area(), "A")
+        operator = Actor("us_operator", "operator", (RoleGrant(Role.OPERATOR, None),))
+        await stage.air.orders.stop(operator, EVERYWHERE)
+        for refused in (stage.air.orders.stop(operator, EVERYWHERE, hold=timedelta(hours=1)),
+                        stage.air.orders.release(operator, EVERYWHERE)):  # fmt: skip
+            with pytest.raises(ForbiddenError):
+                await refused
+        duty = Actor("us_duty", "duty", (RoleGrant(Role.DUTY_OFFICER, None),))
+        await stage.air.orders.stop(duty, EVERYWHERE, hold=timedelta(hours=1))
+        await stage.air.orders.release(duty, EVERYWHERE)
+        given = [command(envelope).order for envelope, _ in stage.gateway.commands]
+        assert given == [StopOrder(), StopOrder(timedelta(hours=1)), ReleaseOrder()]
+        trust = stage.trusting(stage.agent_of(cluster))
+        for envelope, _ in stage.gateway.commands:
+            trust.commit(trust.verify_command(envelope, now=stage.clock.now()))
 
 
 async def test_stop_is_never_a_duplicate(tmp_path: Path) -> None:
