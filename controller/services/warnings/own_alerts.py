@@ -22,6 +22,7 @@ from controller.cap import CapAlert, CapArea, CapInfo, Circle, NameValue
 from controller.cap.alert import AlertKey
 from controller.services.alerts import Alert, AlertState, Category, Message
 from controller.services.directory import Directory
+from controller.services.drills.model import Drill, DrillKind
 from controller.services.warnings.drafts import speakable
 from controller.services.warnings.languages import primary
 
@@ -81,6 +82,25 @@ class OwnAlert:
             begins,
             alert.expires or begins + _LIFE,
             alert.state in {AlertState.CANCELLED, AlertState.CLEARED},
+        )
+
+    @classmethod
+    def of_drill(cls, drill: Drill) -> OwnAlert | None:
+        """What is published of a drill; None = it makes no sound, so nobody has to be told that it is none."""
+        if drill.kind is DrillKind.SILENT:
+            return None
+        words = tuple(drill.words.items())
+        return cls(
+            drill.id,
+            drill.title,
+            Category.CUSTOM,
+            "Exercise",
+            words,
+            (),
+            tuple(sorted(drill.clusters)),
+            drill.start,
+            drill.expires,
+            drill.cancelled_at is not None,
         )
 
 

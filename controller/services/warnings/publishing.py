@@ -28,6 +28,7 @@ from controller.keys.errors import VaultError
 from controller.services.alerts import Alert
 from controller.services.context import SYSTEM, Clock
 from controller.services.directory import Directory
+from controller.services.drills.model import Drill
 from controller.services.errors import NotFoundError
 from controller.services.warnings.own_alerts import OwnAlert, Published, message, next_step
 from controller.services.warnings.ports import Alerts
@@ -86,8 +87,14 @@ class CapPublisher:
         if own is not None:
             self.changed(own)
 
+    def drill_changed(self, drill: Drill) -> None:
+        """A listener of the drill desk: one was started or cancelled. Published as an exercise."""
+        own = OwnAlert.of_drill(drill)
+        if own is not None:
+            self.changed(own)
+
     def changed(self, own: OwnAlert) -> None:
-        """Something that is published changed (a drill's service calls this with ``Exercise``)."""
+        """Something that is published changed."""
         self._waiting.pop(own.id, None)
         self._waiting[own.id] = own
         while len(self._waiting) > _WAITING:

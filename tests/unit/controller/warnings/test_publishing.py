@@ -18,6 +18,7 @@ from controller.keys import VaultError
 from controller.keys.cap_identity import CAP_CERTIFICATE, CAP_KEY, ensure_identity, renew_identity
 from controller.services.alerts import AlertDraft, AlertKind, AlertState, Category, Where, Words
 from controller.services.context import SYSTEM
+from controller.services.drills.model import Drill, DrillKind
 from controller.services.errors import NotFoundError
 from controller.services.orders import Scope
 from controller.services.warnings import CapPublisher, OwnAlert, atom
@@ -116,16 +117,25 @@ async def test_what_was_never_confirmed_is_nobodys_business(world: World) -> Non
         await publisher.document(f"{alert_id}.1")
 
 
-async def test_a_drill_is_an_exercise(world: World) -> None:
+async def test_a_drill_is_an_exercise_and_a_silent_test_is_nothing(world: World) -> None:
     publisher = publisher_of(world)
-    own = OwnAlert.of(world.alerts.kept[await sounding(world)])
-    assert own is not None
-    publisher.changed(replace(own, id="dr_1", status="Exercise"))
+    drill = Drill(
+        id="dr_1",
+        kind=DrillKind.DRILL,
+        title="DIỄN TẬP: Lũ quét",
+        clusters=frozenset(world.clusters.values()),
+        words={"vi": "Đây là diễn tập."},
+        started_by="us_1",
+        start=START,
+        expires=START + timedelta(minutes=10),
+    )
+    publisher.drill_changed(drill)
+    publisher.drill_changed(replace(drill, id="dr_2", kind=DrillKind.SILENT))
     await publisher.step()
     reading = await read(publisher, "dr_1.1")
     assert reading.alert is not None
-    assert reading.alert.status == "Exercise"
-    assert (await publisher.feed())[0].status == "Exercise"
+    assert (reading.alert.status, reading.alert.infos[0].description) == ("Exercise", "Đây là diễn tập.")
+    assert [(one.identifier, one.status) for one in await publisher.feed()] == [("dr_1.1", "Exercise")]
 
 
 async def test_what_a_crash_left_is_published_at_the_next_start(world: World) -> None:
