@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from controller.services.live.desk import LiveDesk, Studio
+from controller.services.live.means import Means, SpeechFactory
 from controller.services.live.model import (
     HARD_STOP,
     LONGEST,
@@ -16,7 +17,7 @@ from controller.services.live.model import (
     LiveView,
     Speaker,
 )
-from controller.services.live.session import LiveSession, Means, SpeechFactory
+from controller.services.live.session import LiveSession
 
 __all__ = [
     "HARD_STOP",

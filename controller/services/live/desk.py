@@ -34,8 +34,9 @@ from controller.services.chunks import Chunk, SourceKind
 from controller.services.context import Actor, Permission
 from controller.services.directory import Directory
 from controller.services.errors import BusyError, ConflictError, ForbiddenError, InvalidError, NotFoundError
+from controller.services.live.means import Billing, Feed, Means
 from controller.services.live.model import HARD_STOP, LONGEST, InputKind, LiveRequest, LiveState
-from controller.services.live.session import AFTER_HARD_STOP, Billing, Feed, LiveSession, Means
+from controller.services.live.session import AFTER_HARD_STOP, LiveSession
 from controller.services.orders import Scope
 from controller.services.relay_pacing import Pace
 from controller.services.streams import StreamPlan

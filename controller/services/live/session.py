@@ -17,26 +17,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final
 
 import structlog
 
 from audio.errors import AudioError
 from audio.stream import Level, SpeechFormat, SpeechPacket
 from controller.services.chunks import Chunk
-from controller.services.context import Actor, Clock
 from controller.services.leads import StreamLead
-from controller.services.live.model import WARNING, InputKind, LiveState, LiveTimes, LiveView, Speaker
+from controller.services.live.means import Billing, Feed, Means, Speech
+from controller.services.live.model import WARNING, LiveState, LiveView, Speaker
 from controller.services.live.pacing import STALE, Arrivals, LivePacer
-from controller.services.ports import MediaClock
-from controller.services.streams import CarriedStream, StreamOpener
+from controller.services.streams import CarriedStream
 from controller.services.tapes import Tape
 from schedules.instants import MediaUs
-from schedules.ladder import Priority
 
 #: Quieter than this is silence, in dBFS RMS.
 SILENCE_DB: Final = -60.0
@@ -46,66 +41,6 @@ _CHIME_S: Final = 10.0  # a chime that does not come out is given up
 _BEND_S: Final = 1.0
 
 _log = structlog.get_logger(__name__)
-
-
-class Speech(Protocol):
-    """An encoder of speech that runs, as :class:`audio.stream.SpeechEncoder` does."""
-
-    def tell_format(self, what: SpeechFormat) -> None:
-        """What follows."""
-        ...
-
-    def speech(self, data: bytes) -> bool:
-        """One frame; False when it was dropped."""
-        ...
-
-    def chime(self, which: Literal["before", "after"]) -> None:
-        """Let a chime follow."""
-        ...
-
-    def bend(self, ppm: int) -> None:
-        """Play speech faster by so many millionths."""
-        ...
-
-    def end(self) -> None:
-        """Nothing more comes."""
-        ...
-
-    def __aiter__(self) -> Any:
-        """Packets and levels."""
-        ...
-
-
-SpeechFactory = Callable[[], AbstractAsyncContextManager[Speech]]
-#: Fetches the sound of an address: told the first instant it may sound, hands chunks to the listener until cancelled.
-Feed = Callable[[MediaUs, Callable[[Chunk], None]], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Means:
-    """What a session works with."""
-
-    opener: StreamOpener
-    media: MediaClock
-    clock: Clock
-    speech: SpeechFactory
-    times: LiveTimes
-
-
-@dataclass(frozen=True, slots=True)
-class Billing:
-    """What a session is."""
-
-    id: str
-    title: str
-    priority: Priority
-    input: InputKind
-    actor: Actor
-    clusters: frozenset[str]
-    chime_before: bool
-    chime_after: bool
-    duration: timedelta
-    alert_id: str | None = None
 
 
 class LiveSession:
