@@ -15,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from audio.ingest import IngestLimits, Ingestor
-from audio.speech import EspeakEngine
+from audio.speech import EspeakEngine, PiperEngine, SpeechEngine, Voices
 from audio.stream import SpeechEncoder, StreamEncoder
 from controller.alarms import Alarms, Around, open_alarms
 from controller.api.alert_routes import AlertRoutes
@@ -30,6 +30,7 @@ from controller.api.report_routes import ReportRoutes
 from controller.api.routing import Route
 from controller.api.source_routes import SourceRoutes
 from controller.api.template_routes import TemplateRoutes
+from controller.config import Config
 from controller.drills import Drills, open_drills
 from controller.feeds import AddressPolicy
 from controller.foundation import Foundation
@@ -224,7 +225,7 @@ async def open_air(
     policy = AddressPolicy(allow_private=config.allow_private_sources)
 
     ingestor = ingestor or Ingestor(IngestLimits(max_bytes=store.upload_max), store.uploads)
-    voices = EspeakEngine()
+    voices = _voices(config)
     recordings = RecordingService(
         db=base.db,
         directory=directory,
@@ -366,6 +367,14 @@ async def open_air(
         with contextlib.suppress(StoreBusyError):  # what is not written is made again, or read from the journal
             await issuer.flush()
             await ledger.catch_up()
+
+
+def _voices(config: Config) -> SpeechEngine:
+    """The operator's piper voices where there are any, the built-in voice for the rest."""
+    if config.piper_program is None or not config.piper_voices:
+        return EspeakEngine()
+    files = {language: Path(file) for language, _, file in (each.partition("=") for each in config.piper_voices)}
+    return Voices(PiperEngine(config.piper_program, files), EspeakEngine())
 
 
 def _speech_encoder(store: MediaStore, chimes: Mapping[ChimeKind, Clip]) -> SpeechFactory:

@@ -26,6 +26,9 @@ _PREFIX = "LOA_"
 _NOT_SETTINGS = frozenset({"LOA_URL", "LOA_TOKEN", "LOA_DEBUG", "LOA_CONFIG", "LOA_PASSWORD", "LOA_PASSPHRASE"})
 
 
+_LISTS = frozenset({"announce_interfaces", "piper_voices"})
+
+
 class ConfigError(Exception):
     """The settings make no sense; the message says which and what to do."""
 
@@ -69,6 +72,8 @@ class Config(BaseModel):
     disk_reserve_mib: int = Field(256, ge=0, description="Uploads leave this much free for the database and the books")
     air_keep_days: int = Field(90, ge=1, description="How long recordings of what went on air live are kept")
     air_keep_mib: int = Field(20_480, ge=16, description="How much of them is kept; the oldest go first")
+    piper_program: Path | None = Field(None, description="A piper you installed: a better voice than the built-in one")
+    piper_voices: tuple[str, ...] = Field((), description="LANGUAGE=FILE.onnx for each voice of it")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_json: bool = Field(default=False, description="One JSON object per log line")
 
@@ -124,6 +129,10 @@ class Config(BaseModel):
                     f"{name}_listen is {listen}, which other machines can reach, without TLS: passwords would travel "
                     f"in the clear. Set {name}_tls = true (a certificate is made for you), or listen on 127.0.0.1"
                 )
+        if self.piper_voices and self.piper_program is None:
+            raise ValueError("piper_voices need piper_program: the piper executable")
+        if any(not sep or not language or not file for language, sep, file in map(_voice, self.piper_voices)):
+            raise ValueError("write piper_voices as LANGUAGE=FILE.onnx, for example vi=/opt/voices/vi.onnx")
         for name, certificate, key in (
             ("staff", self.staff_certificate, self.staff_key),
             ("agent", self.agent_certificate, self.agent_key),
@@ -152,7 +161,7 @@ def load_config(
     for name, value in variables.items():
         field = name.removeprefix(_PREFIX).lower()
         if name.startswith(_PREFIX) and name not in _NOT_SETTINGS and field in Config.model_fields:
-            said[field] = [part for part in value.split(",") if part] if field == "announce_interfaces" else value
+            said[field] = [part for part in value.split(",") if part] if field in _LISTS else value
     said.update({name: value for name, value in flags.items() if value is not None})
     if data is not None:
         said["data"] = data
@@ -162,6 +171,10 @@ def load_config(
         return Config.model_validate(said)
     except ValidationError as error:
         raise ConfigError(_words(error, file)) from error
+
+
+def _voice(text: str) -> tuple[str, str, str]:
+    return text.partition("=")
 
 
 def split_address(text: str) -> tuple[str, int]:
