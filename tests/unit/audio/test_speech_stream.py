@@ -47,7 +47,7 @@ def pitch(sound: Samples) -> float:
 
 async def speak(encoder: SpeechEncoder, frames: list[bytes]) -> None:
     for number, frame in enumerate(frames):
-        while not encoder.speech(frame):
+        while not encoder.speech(frame):  # noqa: ASYNC110 - the pipe has no hook
             await asyncio.sleep(0.01)
         if number % 10 == 0:
             await asyncio.sleep(0)

@@ -64,10 +64,10 @@ async def test_a_browser_speaks_opus_and_what_went_on_air_can_be_heard_again(tmp
             await socket.send_str('{"type": "stop"}')
             assert (await told(socket, "bye"))["code"] == "ended_by_speaker"
         async with asyncio.timeout(10):
-            while not (view := (await staff.call("GET", f"/api/v1/live/{session}"))[1])["ended"]:
+            while not (view := (await staff.call("GET", f"/api/v1/live/{session}"))[1])["ended"]:  # noqa: ASYNC110 - over HTTP
                 await asyncio.sleep(0.05)
             path = f"/api/v1/tapes/{view['tape_id']}"
-            while (await staff.call("GET", path))[1]["state"] != "whole":
+            while (await staff.call("GET", path))[1]["state"] != "whole":  # noqa: ASYNC110 - over HTTP
                 await asyncio.sleep(0.1)
         status, listed = await staff.call("GET", "/api/v1/tapes")
         assert (status, [one["subject"] for one in listed["items"]]) == (200, [session])
@@ -102,7 +102,7 @@ async def test_who_may_not_open_a_microphone(tmp_path: Path) -> None:
         assert (await viewer.call("GET", "/api/v1/tapes"))[0] == 403
         status, busy = await other.call("POST", "/api/v1/live", {"clusters": [cluster]})
         assert (status, busy["code"]) == (409, "live_busy")
-        status, missing = await staff.call("POST", "/api/v1/live", {"clusters": [cluster], "input": "url"})
+        status, _ = await staff.call("POST", "/api/v1/live", {"clusters": [cluster], "input": "url"})
         assert status == 422
         assert (await staff.call("POST", f"/api/v1/live/{session}/stop", {}))[0] == 200
         status, unheard = await staff.call("GET", "/api/v1/tapes/at_nothing")

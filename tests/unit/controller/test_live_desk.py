@@ -38,6 +38,7 @@ from protocol.bundle import Bundle, unpack
 from protocol.keys import Role as KeyRole
 from schedules.ladder import Priority
 from tests.unit.controller.air_kit import ADMIN, Stage, open_stage, stream_open, until
+from tests.unit.controller.test_relays import PacketForBlock, radio
 
 OPERATOR = Actor("us_oper", "Hồ Văn", (RoleGrant(Role.OPERATOR, None),))
 EDITOR = Actor("us_edit", "biên tập", (RoleGrant(Role.EDITOR, None),))
@@ -130,7 +131,7 @@ async def live(stage: Stage, times: LiveTimes = TIMES) -> AsyncIterator[LiveDesk
     )
     desk = LiveDesk(
         means=Means(opener, media, stage.clock, FakeSpeech, times),
-        studio=Studio(AddressPolicy(allow_private=True), FakeSpeech, stage.air.catalogue),  # type: ignore[arg-type]
+        studio=Studio(AddressPolicy(allow_private=True), PacketForBlock, stage.air.catalogue),
         tapes=stage.air.tapes,
         directory=stage.base.directory,
         db=stage.base.db,
@@ -338,6 +339,28 @@ async def test_nobody_comes_and_rubbish(tmp_path: Path) -> None:
         await until(lambda: session.state is LiveState.ENDED)
         assert session.view().code == "not_audio"
         assert {one.state for one in desk.sessions(OPERATOR)} == {LiveState.ENDED}
+
+
+async def test_an_address_goes_on_air_between_two_chimes(tmp_path: Path) -> None:
+    async with open_stage(tmp_path, tasks=False) as stage, radio() as station, live(stage) as desk:
+        area = await stage.area()
+        await stage.cluster(area, "A")
+        request = LiveRequest(Scope(areas=(area,)), input=InputKind.URL, address=station.url)
+        session = await desk.start(OPERATOR, request)
+        with pytest.raises(ConflictError) as spoken:
+            desk.microphone(OPERATOR, session.billing.id)
+        assert spoken.value.code == "no_microphone"
+        await until(lambda: session.state is LiveState.ON_AIR)
+        await until(lambda: len(sent(stage)) >= CHIME // 10 + 4)
+        desk.stop(OPERATOR, session.billing.id)
+        await until(lambda: session.state is LiveState.ENDED and not stage.gateway.streams)
+        assert station.listeners == 0
+        bundles = sent(stage)
+        assert bundles[-1].end
+        kinds = [key for key, _ in itertools.groupby(one == PACKET for each in bundles for one in each.packets)]
+        assert kinds == [True, False, True], "a chime, the address, a chime"
+        for before, after in itertools.pairwise(bundles):
+            assert after.play_at >= before.play_at + before.samples * 1_000_000 // 48_000
 
 
 async def test_a_journal_that_cannot_be_written_opens_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Self
@@ -27,11 +28,12 @@ from controller.services.context import RunClock, SystemClock
 from controller.services.orders import Scope
 from controller.services.plan_making import Window
 from controller.services.relay_pacing import LEAD
-from controller.services.relays import NOT_AFTER_SLACK, OPEN_AHEAD, RelayDesk
+from controller.services.relays import NOT_AFTER_SLACK, OPEN_AHEAD, RelayDesk, _within
 from controller.services.streams import StreamOpener
 from controller.store.tables import Audit
 from protocol.bundle import Bundle
 from protocol.keys import Role
+from schedules.instants import MediaUs
 from schedules.ladder import Priority
 from tests.unit.controller.air_kit import ADMIN, Stage, open_stage, stream_open, until
 
@@ -294,6 +296,34 @@ async def test_a_window_opens_ahead_as_a_signed_stream_and_closes_at_its_end(tmp
             assert desk.state_of(source) is None
             await until(lambda: stage.gateway.streams == {}, within=20)
             await until(lambda: station.listeners == 0)
+            assert await act(stage, desk) == []
+
+
+def test_the_last_chunk_of_a_window_is_cut_to_the_packet() -> None:
+    chunk = Chunk(MediaUs(1_000_000), tuple(bytes([number]) for number in range(50)), discontinuity=False)
+    whole = _within(chunk, MediaUs(0), MediaUs(2_000_000))
+    assert whole == chunk
+    cut = _within(chunk, MediaUs(0), MediaUs(1_310_000))
+    assert cut is not None
+    assert (len(cut.packets), cut.ends) == (16, 1_320_000)
+    assert _within(chunk, MediaUs(0), MediaUs(1_000_000)) is None
+    assert _within(chunk, MediaUs(2_000_000), MediaUs(3_000_000)) is None
+
+
+async def test_a_window_of_twelve_hours_is_carried_to_its_end(tmp_path: Path) -> None:
+    async with open_stage(tmp_path, tasks=False) as stage, radio() as station:
+        area = await stage.area()
+        cluster = await stage.cluster(area, "A")
+        async with relaying(stage, station.url, area) as (desk, plan, source):
+            soon = window(stage, source, frozenset([cluster]), starts_in=5)
+            plan.wanted = [replace(soon, end=soon.start + timedelta(hours=12))]
+            assert await act(stage, desk) == ["relay.open"]
+            (first,) = (stream_open(envelope) for envelope, _ in stage.gateway.streams.values())
+            assert first.not_after < plan.wanted[0].end
+            stage.clock.at = plan.wanted[0].start
+            assert await act(stage, desk) == ["relay.close"]  # looked at again, and extended
+            (later,) = (stream_open(envelope) for envelope, _ in stage.gateway.streams.values())
+            assert (later.stream, later.not_after) == (first.stream, plan.wanted[0].end)
             assert await act(stage, desk) == []
 
 
