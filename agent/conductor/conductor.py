@@ -39,7 +39,18 @@ from agent.conductor.stage import Act
 from agent.errors import AgentError
 from protocol.documents import CloseStreamOrder, Command, ReleaseOrder, SilentTestOrder, StopOrder
 from protocol.telemetry import MuteBy
-from schedules.arbiter import Decision, Event, EventKind, Order, PlayNow, Situation, Sounding, State, advance
+from schedules.arbiter import (
+    Decision,
+    Event,
+    EventKind,
+    LiveSource,
+    Order,
+    PlayNow,
+    Situation,
+    Sounding,
+    State,
+    advance,
+)
 from schedules.instants import MonoUs
 from schedules.model import ClusterSettings, Item
 
@@ -62,6 +73,7 @@ REMEMBER_US = 600_000_000
 #: Digits of the microseconds until the year 9999.
 _LONGEST_FLOOR = 18
 _AFTER_US = 1_000
+_MOMENT = timedelta(microseconds=1)
 
 
 class Conductor:
@@ -75,6 +87,7 @@ class Conductor:
         self.herald = Herald(self._reference)
         self._quarantine = Quarantine()
         self._muted_told: set[str] = set()
+        self._stop_given: datetime | None = None  # when the newest STOP of this run was issued
         #: A silent test was ordered.
         self.on_test: Callable[[Reference], None] = lambda _: None
         self._show = Performance(parts, self.orders, lambda: self._situation.settings)
@@ -158,6 +171,7 @@ class Conductor:
         match command.order:
             case StopOrder(hold):
                 self._show.stage.silence()
+                self._stop_given = command.issued
                 if hold is not None:
                     self._mute_by_order(command, hold, now)
             case ReleaseOrder():
@@ -276,7 +290,7 @@ class Conductor:
             self._state = renewed(now)
             watch.report("state_lost", f"what had sounded cannot be decided on and is begun anew: {error}")
         items = self._allowed(self._situation.items)
-        live = self._p.streams.sources(self._p.clock.mono_us(), now)
+        live = self._live(self._p.clock.mono_us(), now)
         self._situation = self._situation.updated(items=items, orders=self._orders(), live=live)
 
     def _allowed(self, items: tuple[Item, ...]) -> tuple[Item, ...]:
@@ -286,6 +300,19 @@ class Conductor:
             return items
         cluster = self.settings.cluster_id
         return tuple(item for item in items if item.occurrence_for(cluster) not in banned)
+
+    def _live(self, now_us: MonoUs, now: datetime) -> tuple[LiveSource, ...]:
+        """The open streams. A STOP does not stop what was opened after it was given, however late both came."""
+        found = self._p.streams.sources(now_us, now)
+        stopped_at, given = self._state.stopped_at, self._stop_given
+        if stopped_at is None or given is None:
+            return found
+        raised = []
+        for source in found:
+            stream = self._p.streams.get(source.stream_id)
+            after = stream is not None and stream.gate.opened.opened > given and source.opened_at <= stopped_at
+            raised.append(replace(source, opened_at=stopped_at + _MOMENT) if after else source)
+        return tuple(raised)
 
     def _orders(self) -> tuple[Order, ...]:
         banned, cluster = self._quarantine.banned, self.settings.cluster_id
@@ -381,7 +408,7 @@ class Conductor:
 
     def _gather(self, now_us: MonoUs, now: datetime) -> None:
         """Bring the situation up to date; it stays the same object when nothing changed."""
-        live = self._p.streams.sources(now_us, now)
+        live = self._live(now_us, now)
         orders = self._orders()
         if live != self._situation.live or orders != self._situation.orders:
             self._situation = self._situation.updated(live=live, orders=orders)

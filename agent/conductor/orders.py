@@ -11,6 +11,8 @@ Rules kept here:
    occurrence of its own (``recurrence`` moved with it), so none is heard twice, and what an extension or a reboot
    brings back is known by name. Rounds that were over before the order came are not told.
 5. STOP, and a withdrawal of the whole rule, end the rounds that have not begun, also after a reboot.
+6. What was ordered after a STOP is not stopped by it, even if both came late and its start lies before the STOP took
+   effect here: it then begins a moment after that. The numbers tell which was first, not the clocks.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ ROUNDS_TOLD = 2
 _MOMENT = timedelta(microseconds=1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Reference:
     """The command an item came with."""
 
@@ -43,7 +45,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
-    """``order``: of a repeated one the first round. ``last``: rounds start before it."""
+    """``order``: of a repeated one the first round. ``last``: rounds start before it. ``floor``: none before it."""
 
     order: Order
     until: datetime
@@ -51,19 +53,28 @@ class _Standing:
     reference: Reference
     every: timedelta | None = None
     last: datetime | None = None
+    floor: datetime | None = None
 
     def rounds(self, now: datetime) -> tuple[Order, ...]:
         """What the arbiter is told ``now``."""
-        if self.every is None or self.last is None or not isinstance(self.order, PlayNow):
+        if not isinstance(self.order, PlayNow):
             return (self.order,)
+        if self.every is None or self.last is None:
+            return (self._raised(self.order.item),)
         first = self.order.item
         told: list[Order] = []
         number = max(0, (now - first.start) // self.every)
         while len(told) < ROUNDS_TOLD and first.start + number * self.every < self.last:
             item = round_of(first, number, self.every)
-            told.append(PlayNow(max(self.order.at, item.start), item))
+            told.append(self._raised(item))
             number += 1
         return tuple(told)
+
+    def _raised(self, item: Item) -> PlayNow:
+        assert isinstance(self.order, PlayNow)  # noqa: S101 - its callers have looked
+        if self.floor is not None and item.start < self.floor < item.expires:
+            item = replace(item, start=self.floor)
+        return PlayNow(max(self.order.at, item.start), item)
 
     def cut(self, at: datetime) -> _Standing:
         """The same without the rounds that start after ``at``."""
@@ -86,12 +97,9 @@ class Barred:
     stopped_at: datetime | None = None
     withdrawn: frozenset[str] = frozenset()  # whole rules
 
-    def since(self, item: Item, now: datetime) -> datetime | None:
-        """Since when no round of the item may begin any more; None when they may."""
-        if item.rule_id in self.withdrawn:
-            return now
-        stopped = self.stopped_at is not None and item.start <= self.stopped_at
-        return self.stopped_at if stopped else None
+    def stops(self, item: Item) -> bool:
+        """Whether the STOP took effect here after the item's start."""
+        return self.stopped_at is not None and item.start <= self.stopped_at
 
 
 class Orders:
@@ -100,6 +108,7 @@ class Orders:
     def __init__(self) -> None:
         self._standing: tuple[_Standing, ...] = ()
         self._past: tuple[_Standing, ...] = ()
+        self._stop: Reference | None = None  # the newest STOP
         self._told: tuple[Order, ...] = ()
 
     @property
@@ -130,6 +139,7 @@ class Orders:
                 at = command.issued if late else now
                 until = max(command.expires, now + _MINUTE)
                 self._standing = tuple(one.cut(at) for one in self._standing)
+                self.recall_stop(name)
                 self._keep(_Standing(Stop(at), until, not trusted, name))
             case WithdrawOrder(rule_id=rule_id, recurrence=recurrence):
                 until = command.expires if trusted else now + _DAY
@@ -148,9 +158,12 @@ class Orders:
             last = play.until + by
             until = max(until, last + min(play.every, local.expires - local.start))
         standing = _Standing(PlayNow(max(now, local.start), local), until, not trusted, name, play.every, last)
-        since = barred.since(local, now)
-        if since is not None:
-            standing = standing.cut(since)
+        if local.rule_id in barred.withdrawn:
+            standing = standing.cut(now)
+        elif barred.stopped_at is not None and barred.stops(local):
+            later = self._stop is not None and name > self._stop
+            floor = barred.stopped_at + _MOMENT
+            standing = replace(standing, floor=floor) if later else standing.cut(barred.stopped_at)
         same = (local.rule_id, local.recurrence)
         known = next((one for one in self._standing if _identity(one) == same), None)
         if known is not None and isinstance(known.order, PlayNow):  # extended: it came when the first order came
@@ -166,6 +179,10 @@ class Orders:
             self._past = (*(one for one in self._standing if one.until <= now), *self._past)[:LIMIT]
             self._standing = tuple(one for one in self._standing if one.until > now)
         self._tell(now)
+
+    def recall_stop(self, name: Reference) -> None:
+        """There was a STOP of this number, maybe before a boot."""
+        self._stop = name if self._stop is None else max(self._stop, name)
 
     def drop(self, order: Order) -> None:
         """It cannot be decided on: as if it had never come (its rounds with it)."""
@@ -235,4 +252,6 @@ def _moved_along(standing: _Standing, by: timedelta, now: datetime) -> _Standing
     if isinstance(order, PlayNow):
         order = replace(order, item=moved(order.item, by))
     last = None if standing.last is None else standing.last + by
-    return replace(standing, order=replace(order, at=order.at + by), until=standing.until + by, last=last)
+    floor = None if standing.floor is None else standing.floor + by
+    order = replace(order, at=order.at + by)
+    return replace(standing, order=order, until=standing.until + by, last=last, floor=floor)

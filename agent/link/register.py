@@ -18,10 +18,11 @@ from typing import Any
 import structlog
 
 from agent.cache.state import Batch, KeptOrder, Key
+from agent.conductor.orders import Reference
 from agent.errors import StorageError
 from agent.link.office import InForce, Office
 from protocol.counters import Counters
-from protocol.documents import Command, DocumentKind, KeySet, PlayOrder, RootSuccessor, Settings, StreamOpen
+from protocol.documents import Command, DocumentKind, KeySet, PlayOrder, RootSuccessor, Settings, StopOrder, StreamOpen
 from protocol.errors import ProtocolError
 from protocol.trust import TrustedState, Verified
 from schedules.instants import from_unix_us, to_unix_us
@@ -144,6 +145,8 @@ class Register:
             command = judge.verify_again(kept.envelope, now=now)
             if isinstance(command.order, PlayOrder):  # what only silenced is in the arbiter's memory
                 self._o.conductor.take(command)
+            elif isinstance(command.order, StopOrder):  # but not its number, which tells what came after it
+                self._o.conductor.orders.recall_stop(Reference(command.term, command.seq))
             return
         # It was fresh when it was accepted, and nothing sounds of it before the controller speaks again: the stream is
         # known from the first moment on, so that the arbiter does not take it for closed.

@@ -16,8 +16,11 @@ Not here: facts and rows (:mod:`controller.services.drills.books`), when the reg
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
+
+import structlog
 
 from controller.services.alerts.model import Message, SpokenClip, Words
 from controller.services.alerts.places import require, resolve
@@ -47,6 +50,7 @@ SILENT_LIFE: Final = timedelta(minutes=30)
 MAX_TIMES: Final = 3
 _GAP: Final = timedelta(seconds=3)
 _PREFIX: Final = "DIỄN TẬP: "
+_log = structlog.get_logger(__name__)
 _TITLES: Final = {DrillKind.TEST: "Kiểm tra định kỳ", DrillKind.SILENT: "Kiểm tra không tiếng"}
 
 
@@ -71,6 +75,8 @@ class DrillDesk:
         self._courier = courier
         self._directory = directory
         self._clock = clock
+        #: Told of every drill and test after it was ordered, and after it was cancelled. They must be quick.
+        self.listeners: list[Callable[[Drill], None]] = []
 
     def drills(self, actor: Actor) -> list[Drill]:
         """Those somebody may see, newest first."""
@@ -124,6 +130,7 @@ class DrillDesk:
                 WithdrawOrder(drill.id), drill.clusters, actor=actor.audit_name, life=timedelta(hours=1)
             )
         await self.book.cancelled(actor, drill)
+        self._tell(drill)
         return drill
 
     # --- inside ------------------------------------------------------------------------------------------------
@@ -204,7 +211,15 @@ class DrillDesk:
             await self._followed(drill, given)
         except StoreBusyError as error:
             raise BusyError("the database is locked; try the drill again", code="not_recorded") from error
+        self._tell(drill)
         return drill
+
+    def _tell(self, drill: Drill) -> None:
+        for listener in self.listeners:
+            try:
+                listener(drill)
+            except Exception:  # noqa: BLE001 - who only listens must not undo what was ordered
+                _log.exception("drill_listener_failed", drill=drill.id)
 
     async def _followed(self, drill: Drill, given: Dispatched) -> None:
         for part in given.parts:

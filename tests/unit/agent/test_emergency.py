@@ -180,6 +180,49 @@ def test_what_was_ended_does_not_come_back_after_a_reboot(ending: StopOrder | Wi
     assert len([record for record in after.records() if record.started is not None]) == 1
 
 
+@pytest.mark.parametrize("reboot", [False, True])
+@pytest.mark.parametrize("every", [None, HOUR])
+def test_what_was_ordered_after_a_stop_is_not_stopped_by_it(*, reboot: bool, every: timedelta | None) -> None:
+    """Both come late and together, to a box that was away: the STOP takes effect after the alarm's start."""
+    agent = Rehearsal()
+    agent.run_for(10)
+    given = agent.now - timedelta(seconds=5)
+    stop = command(StopOrder(), given)
+    one = alarm("flood", given + timedelta(seconds=0.4), 20)
+    order = command(PlayOrder(one, every, None if every is None else one.start + 2 * HOUR), given)
+    agent.conductor.take(stop)
+    agent.conductor.take(order)
+    agent.run_for(2)
+    assert agent.heard() == "bulletin flood"
+    if reboot:
+        agent = agent.crash(off_for=1)
+        agent.conductor.orders.recall_stop(Reference(stop.term, stop.seq))  # as the register does
+        agent.conductor.take(order)
+        agent.run_for(2)
+        assert agent.heard() == "bulletin flood"
+    agent.run_for(60)
+    assert len(agent.records()) == 1
+    if every is not None:
+        agent.run_until(one.start + HOUR + timedelta(seconds=5))
+        assert agent.heard() == "bulletin flood"
+        agent.run_for(60)
+        assert agent.records()[-1].started == one.start + HOUR
+    agent.conductor.take(command(StopOrder(), agent.now))
+    agent.run_for(3 * 3600)
+    assert len(agent.records()) == (1 if every is None else 2)
+
+
+def test_what_was_ordered_before_a_stop_is_stopped_by_it_even_if_it_comes_after() -> None:
+    agent = Rehearsal()
+    agent.run_for(10)
+    order = play(alarm("flood", agent.now - timedelta(seconds=5), 20), agent.now)
+    agent.conductor.take(command(StopOrder(), agent.now))
+    agent.conductor.take(order)
+    agent.run_for(60)
+    assert agent.heard() is None
+    assert [record.outcome for record in agent.records()] == [PlayOutcome.STOPPED]
+
+
 def test_rounds_are_one_start_and_orders_are_not() -> None:
     agent = Rehearsal()
     agent.run_for(1)
