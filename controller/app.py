@@ -98,7 +98,7 @@ async def running(
         air = await stack.enter_async_context(open_air(base))
         boxes = await stack.enter_async_context(open_boxes(base, air, supervisor, health, metrics))
         air.start(supervisor, health)
-        cap = await stack.enter_async_context(open_cap_desk(base, air.alarms))
+        cap = await stack.enter_async_context(open_cap_desk(base, air.alarms, air.drills.desk))
         cap.start(supervisor, health, metrics)
 
         routes: list[Route] = [*desk.routes(base), *air.routes(base), *boxes.routes(), *cap.routes(base)]

@@ -20,6 +20,7 @@ from controller.api.warning_routes import WarningRoutes
 from controller.feeds import AddressPolicy
 from controller.feeds.cap_feed import CapFeed
 from controller.foundation import Foundation
+from controller.services.drills import DrillDesk
 from controller.services.health import Health
 from controller.services.warnings import (
     CapPublisher,
@@ -95,8 +96,8 @@ class CapDesk:
 
 
 @asynccontextmanager
-async def open_cap_desk(base: Foundation, alarms: Alarms) -> AsyncIterator[CapDesk]:
-    """Build it on an open alert desk; its tasks begin with :meth:`CapDesk.start`.
+async def open_cap_desk(base: Foundation, alarms: Alarms, drills: DrillDesk) -> AsyncIterator[CapDesk]:
+    """Build it on the open desks of alerts and drills; its tasks begin with :meth:`CapDesk.start`.
 
     Raises:
         StoreError: the database cannot be read.
@@ -134,6 +135,7 @@ async def open_cap_desk(base: Foundation, alarms: Alarms) -> AsyncIterator[CapDe
     )
     for listeners in (alerts.on_issued, alerts.on_extended, alerts.on_cancelled):
         listeners += [handler.alert_changed, publisher.alert_changed]
+    drills.listeners.append(publisher.drill_changed)
     desk = WarningDesk(book=book, sources=sources, alerts=alerts, directory=directory, clock=clock)
     try:
         yield CapDesk(sources, book, reader, intake, handler, desk, polls, publisher)
