@@ -31,11 +31,12 @@ _SLOT_MORE_S = 30
 class Station:
     """Serves one encoded file as a station would: the relay reads it at its own pace."""
 
-    def __init__(self, folder: Path, sound: Samples) -> None:
+    def __init__(self, folder: Path, sound: Samples, repeat: int = 1) -> None:
         self._folder = folder / "station"
         self._folder.mkdir(parents=True)
         with OggOpusWriter(self._folder / "noise.opus", bit_rate=96_000) as writer:
-            writer.write(sound)
+            for _ in range(repeat):
+                writer.write(sound)
         handler = partial(_Quiet, directory=str(self._folder))
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
@@ -70,6 +71,7 @@ class Loudspeakers:
         outputs: Sequence[str] = ("pulse:left", "pulse:right"),
         agent_environment: Sequence[dict[str, str]] = ({}, {}),
         ahead_s: float = 8.0,
+        repeat: int = 1,
     ) -> None:
         """Prepare.
 
@@ -81,6 +83,7 @@ class Loudspeakers:
             outputs: where each of them sounds.
             agent_environment: more, for each of them.
             ahead_s: how long after both are online the relay's window begins.
+            repeat: how often the station plays ``sound``.
         """
         self._folder = folder
         self._environment = environment
@@ -89,6 +92,7 @@ class Loudspeakers:
         self._through = through
         self._outputs = outputs
         self._ahead_s = ahead_s
+        self._repeat = repeat
         self._stack = ExitStack()
         self.agents: list[Process] = []
         self.desk: Desk | None = None
@@ -103,7 +107,7 @@ class Loudspeakers:
         return self
 
     def _open(self) -> None:
-        station = Station(self._folder, self._sound)
+        station = Station(self._folder, self._sound, self._repeat)
         self._stack.callback(station.close)
         self.desk = desk = self._stack.enter_context(Desk(self._folder / "desk"))
         area = desk.area()
@@ -114,7 +118,7 @@ class Loudspeakers:
         with desk.api() as api:
             source = api.post("/api/v1/sources", {"area_id": area, "title": "Đài", "url": station.url})["id"]
         begin = soon(self._ahead_s)
-        slot = math.ceil(len(self._sound) / 48_000) + _SLOT_MORE_S
+        slot = math.ceil(len(self._sound) * self._repeat / 48_000) + _SLOT_MORE_S
         content: dict[str, object] = {"kind": "relay", "source": source, "fallback": []}
         schedule(
             desk, area, clusters, begin.timestamp(), content=content, priority="RELAY", slot_s=slot, title="Tiếp âm"

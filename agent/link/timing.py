@@ -1,6 +1,7 @@
 """Asks the controller for the time in bursts, and tells the wall clock and the live streams what it learnt.
 
-Three bursts a second apart when connected; then one every 10 s while something live sounds or is about to, else every
+Three bursts a second apart when connected, and on a path that sways as many more as it takes until the mapping may be
+played by (at most :data:`UNREADY_BURSTS`); then one every 10 s while something live sounds or is about to, else every
 30 s (on a metered link every two minutes, with four questions instead of eight).
 """
 
@@ -24,6 +25,8 @@ log = structlog.get_logger("agent.clock")
 
 FIRST_BURSTS = 3
 FIRST_PAUSE_S = 1.0
+UNREADY_BURSTS = 15
+UNREADY_PAUSE_S = 1.0
 LIVE_PAUSE_S = 10.0
 IDLE_PAUSE_S = 30.0
 METERED_PAUSE_S = 120.0
@@ -67,6 +70,11 @@ class ClockCaller:
         for _ in range(FIRST_BURSTS):
             await self._one(asking, BURST_LENGTH)
             await asyncio.sleep(FIRST_PAUSE_S)
+        for _ in range(UNREADY_BURSTS):
+            if self._timebase.ready(self._clock.mono_us()):
+                break
+            await self._one(asking, BURST_LENGTH)
+            await asyncio.sleep(UNREADY_PAUSE_S)
         while True:
             idle = METERED_PAUSE_S if metered else IDLE_PAUSE_S
             self._hurry.clear()
