@@ -35,7 +35,7 @@ _BURSTS = 40
 _BURST_S = 0.25
 _EVERY_S = 0.8
 #: Bursts that are found less surely than this are not counted, but told.
-_LIKE = 0.35
+_LIKE = 0.25
 _GOAL_MS = 400.0
 _LONGEST_S = 1.5
 _OPUS_LOOK_AHEAD_MS = 6.5

@@ -62,16 +62,26 @@ class Arrivals:
 
 
 class LivePacer:
-    """Times the packets of one session. ``lead``: how far ahead agents need a bundle."""
+    """Times the packets of one session. ``lead``: how far ahead agents need a bundle, in microseconds."""
 
     def __init__(self, kind: SourceKind, lead: int) -> None:
         self._size = kind.packets
-        self.lead = lead
+        self._lead = lead
         self._waiting: list[bytes] = []
         self._at: MediaUs | None = None  # when the first packet that waits, or comes, plays
         self._break = True  # what comes next does not continue what was sent
         self._fills = 0
         self._slacks: deque[tuple[MediaUs, int]] = deque()
+
+    @property
+    def lead(self) -> int:
+        """How far ahead agents need a bundle."""
+        return self._lead
+
+    @lead.setter
+    def lead(self, lead: int) -> None:
+        self._lead = lead
+        self._slacks.clear()  # what was enough before says nothing about now
 
     def begin(self, at: MediaUs) -> None:
         """The next packet plays at ``at``."""

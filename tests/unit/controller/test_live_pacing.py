@@ -128,6 +128,20 @@ def test_jitter_gets_the_cushion_it_needs_and_no_more() -> None:
     assert max(slacks) <= LEAD + MARGIN + 80_000 + 40_000
 
 
+def test_a_larger_lead_is_made_room_for_by_a_little_silence_and_old_slack_is_forgotten() -> None:
+    begin = START - LEAD - BUNDLE - FIRST_CUSHION
+    pacer, _ = speaking([begin + (n + 1) * PACKET_US for n in range(500)])
+    now = MediaUs(begin + 500 * PACKET_US)
+    pacer.lead = LEAD + 80_000
+    assert pacer.bend(now) == 0
+    made = []
+    while (chunk := pacer.tick(now)) is not None:
+        made.append(chunk)
+    assert sum(len(chunk.packets) for chunk in made) <= 4
+    assert pacer.deadline is not None
+    assert pacer.deadline > now
+
+
 @given(st.integers(-(10**7), 10**7))
 def test_speech_is_bent_within_bounds(surplus: int) -> None:
     pacer = LivePacer(SourceKind.MICROPHONE, LEAD)
