@@ -19,6 +19,9 @@ from controller.cap.shapes import Circle, Polygon
 MAX_REFERENCES: Final = 1_000
 
 _QUOTED: Final = 60
+_DECIMAL: Final = re.compile(r"[+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})")
+#: What XML Schema (anyURI) has against an address: a colon after what is no scheme, a bare per cent sign.
+_BAD_ADDRESS: Final = re.compile(r"(?![A-Za-z][A-Za-z0-9+.-]*:)[^/?#:]*:|.*%(?![0-9A-Fa-f]{2})", re.DOTALL)
 _LANGUAGE: Final = re.compile(r"[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8}){0,8}")
 
 
@@ -32,8 +35,9 @@ def read_info(element: etree._Element, schema: Schema, where: str, faults: Fault
             f"ambiguous_{snake(name)}", f"the info block says <{name}> twice, and not the same", quarantine=True
         )
     language = block.text("language")
-    if language and not _LANGUAGE.fullmatch(language):
+    if language is not None and not _LANGUAGE.fullmatch(language):
         block.fault("bad_language", f"<language> is no language: {language[:_QUOTED]!r}")
+    _check_address(block, "web")
     effective, effective_text = block.time("effective")
     onset, onset_text = block.time("onset")
     expires, expires_text = block.time("expires")
@@ -91,6 +95,10 @@ def _area(element: etree._Element, schema: Schema, where: str, faults: FaultList
             circles.append(Circle.parse(text))
         except ShapeError as error:
             block.fault(error.code, str(error))
+    for name in ("altitude", "ceiling"):
+        height = block.text(name)
+        if height is not None and schema.version == "1.2" and not _DECIMAL.fullmatch(height):
+            block.fault(f"bad_{name}", f"<{name}> is no number: {height[:_QUOTED]!r}")
     return CapArea(
         desc=block.text("areaDesc") or "",
         polygons=tuple(polygons),
@@ -109,8 +117,9 @@ def _resource(element: etree._Element, schema: Schema, where: str, faults: Fault
         block.fault(f"missing_{snake(name)}", f"the resource has no <{name}>")
     size_text = block.text("size")
     size = int(size_text) if size_text and size_text.isdecimal() and len(size_text) <= 15 else None  # noqa: PLR2004
-    if size_text and size is None:
+    if size_text is not None and size is None:
         block.fault("bad_size", f"<size> is no number of bytes: {size_text[:_QUOTED]!r}")
+    _check_address(block, "uri")
     return CapResource(
         desc=block.text("resourceDesc") or "",
         mime_type=block.text("mimeType") or "",
@@ -119,6 +128,12 @@ def _resource(element: etree._Element, schema: Schema, where: str, faults: Fault
         digest=block.text("digest") or "",
         embedded_chars=len(block.text("derefUri") or ""),
     )
+
+
+def _check_address(block: BlockReader, name: str) -> None:
+    text = block.text(name)
+    if text and _BAD_ADDRESS.match(text):
+        block.fault(f"bad_{name}", f"<{name}> is no address: {text[:_QUOTED]!r}")
 
 
 def _pairs(block: BlockReader, name: str, schema: Schema, faults: FaultList, where: str) -> tuple[NameValue, ...]:

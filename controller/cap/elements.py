@@ -5,7 +5,8 @@ Rules kept here:
 1. Order, cardinality, words and times are checked against the version's own table (:mod:`controller.cap.schema`).
 2. What is out of order is read all the same (``element_order``); what the version does not know is left out
    (``unexpected_element``); a second value for a single element is left out (``repeated_element``).
-3. Text is trimmed. Blanks round a word or a time are a fault (``stray_space``), round prose they are not.
+3. Text is trimmed. Blanks round a word are a fault (``stray_space``), as in XML Schema; round prose or a time they
+   are not.
 4. An element that is there and empty is an empty text; one that is absent is None. Required elements that are
    either are told to the caller.
 """
@@ -22,6 +23,9 @@ from controller.cap.moments import read_moment
 from controller.cap.schema import NAMESPACES, Block, Kind, Rule
 
 SIGNATURE_NAMESPACE = "http://www.w3.org/2000/09/xmldsig#"
+
+#: Attributes that any document may have.
+_SCHEMA_INSTANCE = "{http://www.w3.org/2001/XMLSchema-instance}"
 
 #: Of a value that is quoted in a message.
 _QUOTED = 60
@@ -61,6 +65,7 @@ class BlockReader:
         own_namespace = etree.QName(element).namespace or ""
         if any((text or "").strip() for text in (element.text, *(child.tail for child in element))):
             self.fault("stray_text", "there is text between the elements; it is left out")
+        self._check_attributes(element)
         furthest = 0
         for namespace, name, child in children(element):
             if namespace == SIGNATURE_NAMESPACE:
@@ -75,6 +80,12 @@ class BlockReader:
                 self.fault("element_order", f"<{name}> comes too late")
             furthest = max(furthest, place)
             self._found[name].append(child)
+            if block.rules[place].kind is not Kind.BLOCK:
+                self._check_attributes(child)
+
+    def _check_attributes(self, element: etree._Element) -> None:
+        if any(not name.startswith(_SCHEMA_INSTANCE) for name in element.attrib):
+            self.fault("unexpected_attribute", f"<{etree.QName(element).localname}> has attributes; they are left out")
 
     def _check_presence(self) -> None:
         for name, rule in self._rules.items():
@@ -103,7 +114,7 @@ class BlockReader:
 
     def raw_texts(self, name: str) -> tuple[str, ...]:
         """The trimmed texts of an element that may come again, empty ones too."""
-        return tuple(text_of(one).strip() for one in self._found.get(name, []))
+        return tuple(self._value(one, self._rules[name]) for one in self._found.get(name, []))
 
     def time(self, name: str) -> tuple[datetime | None, str | None]:
         """The instant an element names, and its text as given."""
@@ -127,7 +138,7 @@ class BlockReader:
         value = raw.strip()
         if rule.kind in {Kind.TEXT, Kind.TIME} and next(children(element), None) is not None:
             self.fault("unexpected_element", f"<{rule.name}> is text, it has no elements in it")
-        if (rule.words or rule.kind is Kind.TIME) and value != raw:
+        if rule.words and value != raw:
             self.fault("stray_space", f"<{rule.name}> has blanks round it")
         if (rule.words or rule.kind is Kind.TIME) and not value:
             self.fault("empty_element", f"<{rule.name}> is empty")

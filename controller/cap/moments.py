@@ -35,9 +35,11 @@ def read_moment(text: str) -> Moment | None:
     offset = timedelta(hours=int(found.group(10) or 0), minutes=int(found.group(11) or 0))
     if offset > _MAX_OFFSET:
         return None
+    midnight = (hour, minute, second, micro) == (24, 0, 0, 0)  # XML Schema: the end of that day
     try:
         zone = timezone(-offset if found.group(9) == "-" else offset)
-        at = datetime(year, month, day, hour, minute, second, micro, zone).astimezone(UTC)
+        at = datetime(year, month, day, 0 if midnight else hour, minute, second, micro, zone).astimezone(UTC)
+        at += timedelta(days=midnight)
     except (ValueError, OverflowError):
         return None
     if not (found.group(8) or found.group(9)):

@@ -83,6 +83,8 @@ def _read(found: FoundAlert, now: datetime, trust: Sequence[Certificate]) -> Rea
         faults.add(flag, "document", _HOW_FOUND.get(flag, flag), quarantine=flag == "envelope_not_actual")
     for flag, detail in judgement.flags:
         faults.add(flag, "signature", detail)
+    if found.version != "1.2" and judgement.verdict is not Verdict.NONE:
+        faults.add("signature_not_in_version", "signature", f"CAP {found.version} has no place for a signature")
     block = BlockReader(judgement.content, SCHEMAS[found.version].alert, "alert", faults)
     sent, sent_text = block.time("sent")
     refusal = _refusal(block)

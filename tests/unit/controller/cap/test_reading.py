@@ -309,6 +309,11 @@ def test_quarantined(old: str, new: str, flag: str) -> None:
         ("<scope>Public</scope>", "<scope>Public</scope><references>a,b</references>", "references_unreadable"),
         ("<scope>Public</scope>", "<scope>Public</scope><source>x</source>", "element_order"),
         ("<areaDesc>Đakrông</areaDesc>", "", "missing_area_desc"),
+        ("<area>", "<web>10.0.0.1:80/x</web><area>", "bad_web"),
+        ("16.6,107.0 12.5<", "16.6,107.0 12.5<b/><", "unexpected_element"),
+        ("</geocode>", "</geocode><altitude>high</altitude>", "bad_altitude"),
+        ("<event>", '<event lang="vi">', "unexpected_attribute"),
+        ("<info>", '<info Id="a">', "unexpected_attribute"),
         ("<expires>2026-10-17T20:30:00+07:00</expires>", "<onset/>", "empty_element"),
         ("<urgency>", "<responseType> </responseType><urgency>", "empty_element"),
         ("<language>vi<", "<language>tiếng Việt<", "bad_language"),
@@ -399,6 +404,7 @@ def test_a_floor_on_no_scale() -> None:
         ("2026-10-17T09:30+00:00", "time_format"),
         ("2026-10-17T16:30:00+0700", "time_format"),
         ("2026-10-17T09:30:00", "time_without_zone"),
+        ("2026-10-16T24:00:00-09:30", None),
     ],
 )
 def test_moments(text: str, fault: str | None) -> None:

@@ -39,6 +39,7 @@ letters = st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="\uf
 prose = st.text(letters, max_size=60).map(str.strip)
 words = st.text(letters, min_size=1, max_size=20).map(str.strip).filter(bool)
 names = st.text(st.characters(categories=("L", "N", "Pd", "Po"), exclude_characters=",<&"), min_size=1, max_size=30)
+addresses = st.sampled_from(["", "https://example.vn/lũ?x=1&y", "../a", "urn:oid:2.49.0"])
 moments = st.datetimes(datetime(1990, 1, 1), datetime(2090, 1, 1)).map(lambda at: at.replace(microsecond=0, tzinfo=UTC))  # noqa: DTZ001
 keys = st.builds(AlertKey, names, names, moments)
 pairs = st.lists(st.builds(NameValue, words, prose), max_size=3).map(tuple)
@@ -55,7 +56,7 @@ areas = st.builds(
     geocodes=pairs,
 )
 resources = st.builds(
-    CapResource, desc=words, mime_type=st.just("audio/mpeg"), uri=prose, size=st.none() | st.integers(0, 10**12)
+    CapResource, desc=words, mime_type=st.just("audio/mpeg"), uri=addresses, size=st.none() | st.integers(0, 10**12)
 )
 
 
@@ -81,7 +82,7 @@ infos = st.builds(
     headline=prose,
     description=prose,
     instruction=prose,
-    web=prose,
+    web=addresses,
     contact=prose,
     parameters=pairs,
     resources=st.lists(resources, max_size=2).map(tuple),
