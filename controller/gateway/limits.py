@@ -38,8 +38,9 @@ class GatewayLimits:
     orders_waiting: int = 256
     #: Clock replies waiting; the oldest is dropped, which the agent takes for a lost exchange.
     clock_waiting: int = 16
-    #: Live sound waiting for one agent. More, and the connection is closed.
-    live_waiting_bytes: int = 2 * 1024 * 1024
+    #: Live sound waiting for one agent. More, and the connection is closed. With the frame that was one too many, one
+    #: in the transport and the kernel's buffers an agent holds at most 2 MiB.
+    live_waiting_bytes: int = 2 * 1024 * 1024 - 192 * 1024
     #: A connection that takes nothing for this long while something waits is closed.
     stalled_s: float = 10.0
     #: A bundle is not sent when less than this is left before it must sound, in microseconds.

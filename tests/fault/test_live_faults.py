@@ -89,15 +89,11 @@ class Broadcast:
 def bundle(
     controller: SmallController, number: int, play_at: MediaUs, packets: tuple[bytes, ...], **changes: int
 ) -> bytes:
-    made = {
-        "key_id": controller.keys.online.key_id,
-        "timeline": controller.timeline.id,
-        "stream": STREAM,
-        "seq": number,
-        **changes,
-    }
     whole = Bundle(
-        **made,
+        key_id=controller.keys.online.key_id,
+        timeline=changes.get("timeline", controller.timeline.id),
+        stream=changes.get("stream", STREAM),
+        seq=number,
         lead_ms=LEAD_US // 1000,
         frame_samples=960,
         play_at=play_at,

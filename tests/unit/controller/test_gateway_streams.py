@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import socket
+import statistics
+import struct
+import termios
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -162,6 +168,62 @@ async def test_a_slow_agent_costs_nobody_else_anything(plain: World) -> None:
     await slow.hear(ClockReply)
     await plain.gateway.close_stream(7)
     assert link.backlog.bytes_waiting == 0
+    sock.close()
+
+
+def held(link: Any) -> int:
+    """Bytes that are kept for one agent, wherever: in the queue, in the transport, in the kernel."""
+    transport = link._front.transport
+    kernel = struct.unpack("i", fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, b"\0" * 4))[
+        0
+    ]
+    return int(link.backlog.bytes_waiting + transport.get_write_buffer_size() + kernel)
+
+
+async def test_a_slow_agent_holds_little_and_is_told_why_it_is_dropped(plain: World) -> None:
+    (slow,) = await plain.online()
+    sock = await deaf(slow)
+    await plain.gateway.open_stream(7, plain.opening(7, [slow.id]), frozenset({slow.id}))
+    link, most, count = slow.session.stream, 0, 0
+    while link.closed_for is None:
+        plain.gateway.publish(7, b"x" * 64_000, soon(plain, 60))
+        count += 1
+        most = max(most, held(link))
+        assert count < 100
+    assert most <= 2 * 1024 * 1024
+    heard = b""
+    loop = asyncio.get_running_loop()
+    while data := await asyncio.wait_for(loop.sock_recv(sock, 65_536), 5):
+        heard += data
+    reason = b"slow: too much sound was waiting; open a new connection"
+    assert heard.endswith(struct.pack("!BBH", 0x88, 2 + len(reason), 1013) + reason)
+    assert plain.gateway.online() == {slow.id}
+    sock.close()
+
+
+async def test_a_slow_agent_delays_nobody(plain: World) -> None:
+    """The same bundles to the same agents, without and with one that takes nothing: the middle of the delays stays."""
+    slow, *quick = await plain.online(9)
+    for agent in quick:
+        await agent.open_stream()
+    everybody = frozenset(agent.id for agent in (slow, *quick))
+    await plain.gateway.open_stream(7, plain.opening(7, sorted(everybody)), everybody)
+
+    async def middle() -> float:
+        delays = []
+        for _ in range(60):
+            began = time.perf_counter()
+            plain.gateway.publish(7, b"x" * 8_000, soon(plain, 60))
+            for agent in quick:
+                await agent.stream.receive_bytes(timeout=5)
+                delays.append(time.perf_counter() - began)
+        return statistics.median(delays)
+
+    without = await middle()
+    sock = await deaf(slow)
+    beside = await middle()
+    assert slow.session.stream.backlog.bytes_waiting > 0
+    assert beside < without + 0.005
     sock.close()
 
 
