@@ -19,8 +19,9 @@ from cryptography.x509.oid import NameOID
 
 from controller.cap import CapAlert, read_alerts
 from controller.cap.document import MAX_BYTES
+from tests.unit.controller.alerts.test_alert_api import activated
 from tests.unit.controller.staff import Staff, open_staff
-from tests.unit.controller.warnings.warning_kit import flood, info, xml
+from tests.unit.controller.warnings.warning_kit import about, automatic_policy, eventually, flood, info, pem, xml
 
 pytestmark = pytest.mark.slow
 CAP_XML = {"Content-Type": "application/cap+xml"}
@@ -219,6 +220,37 @@ async def test_our_own_alerts_are_open_unless_switched_off(tmp_path: Path) -> No
             assert response.status == 401
         async with staff.http.get(url, headers={"Authorization": f"Bearer {staff.token}"}) as response:
             assert response.status == 200
+
+
+async def test_a_signed_warning_sounds_by_itself_through_the_real_desk(tmp_path: Path) -> None:
+    async with open_staff(tmp_path / "data") as staff:
+        area, source, token = await district(staff)
+        template = await activated(staff, area)
+        now = datetime.now(UTC).replace(microsecond=0)
+        policy = automatic_policy().model_dump(mode="json")
+        body = {"certificates": [pem(now)], "templates": {"Flash flood": template}, "policy": policy}
+        status, problem = await staff.call("PATCH", f"/api/v1/warning-sources/{source}", body)
+        assert status == 200, problem
+        warning = fresh()
+        _, answer = await push(staff, xml(warning, signed=True, at=now), token)
+        found = await settled(staff, answer["results"][0]["id"])
+        assert (found["state"], found["rule"], found["reasons"]) == ("issued", "lũ quét", [])
+        status, alert = await staff.call("GET", f"/api/v1/alerts/{found['alert_id']}")
+        assert (status, alert["origin"], alert["origin_reference"]) == (200, "policy", found["id"])
+        assert alert["given"]["reason"] == "policy KTTV / lũ quét"
+        # Its sender takes it back, signed again: the alert is cancelled without a person.
+        cancel = about(warning, "Cancel", "VN-QTR-2", sent=warning.sent + timedelta(seconds=1))
+        _, answer = await push(staff, xml(cancel, signed=True, at=now), token)
+        assert (await settled(staff, answer["results"][0]["id"]))["state"] == "issued"
+        _, alert = await staff.call("GET", f"/api/v1/alerts/{found['alert_id']}")
+        assert alert["state"] == "cancelled"
+        publisher = staff.running.cap.publisher
+
+        async def published() -> bool:
+            return len(await publisher.feed()) == 2
+
+        await eventually(published)
+        assert [one.msg_type for one in await publisher.feed()] == ["Cancel", "Alert"]
 
 
 def test_the_kit_writes_what_the_reader_reads() -> None:

@@ -308,9 +308,12 @@ def about(other: CapAlert, msg_type: str, identifier: str, **more: Any) -> CapAl
     return replace(other, **said)
 
 
+Identity = tuple[ec.EllipticCurvePrivateKey, x509.Certificate]
+
+
 @cache
-def identity() -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
-    """The met service's signing key and certificate."""
+def identity(at: datetime = START) -> Identity:
+    """The met service's signing key and certificate, good around an instant."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "KTTV")])
     certificate = (
@@ -319,20 +322,20 @@ def identity() -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(1)
-        .not_valid_before(START - timedelta(days=1))
-        .not_valid_after(START + timedelta(days=300))
+        .not_valid_before(at - timedelta(days=1))
+        .not_valid_after(at + timedelta(days=300))
         .sign(key, hashes.SHA256())
     )
     return key, certificate
 
 
-def pem() -> str:
-    return identity()[1].public_bytes(Encoding.PEM).decode()
+def pem(at: datetime = START) -> str:
+    return identity(at)[1].public_bytes(Encoding.PEM).decode()
 
 
-def xml(alert: CapAlert, *, signed: bool = False) -> bytes:
+def xml(alert: CapAlert, *, signed: bool = False, at: datetime = START) -> bytes:
     data = write_alert(alert)
-    return sign_alert(data, *identity()) if signed else data
+    return sign_alert(data, *identity(at)) if signed else data
 
 
 async def eventually(condition: Callable[[], Awaitable[object]], seconds: float = 20.0) -> None:
