@@ -123,7 +123,7 @@ class Board:
             return
         if state == "started" and rung.start_error_us is None:
             rung.start_error_us = said.start_error_us
-        if state == "finished":
+        if state == "finished" and rung.state != "finished":
             rung.rounds += 1
         self._set(rung, state, said.code or "", now)
 
