@@ -161,7 +161,6 @@ async def test_the_newest_request_wins_and_the_same_one_is_only_prolonged(line: 
     line.tap.take(Listen(tap=5))
     assert line.player.ear is ear
     line.tap.take(ListenEnd(tap=4))  # another's
-    assert line.tap.active
     line.tap.take(Listen(tap=6))
     assert [(one.tap, one.on, one.code) for one in line.said] == [
         (5, True, None),

@@ -107,6 +107,26 @@ async def test_wrong_usage_is_2_and_what_was_not_done_is_1(shell: Shell) -> None
     assert (await shell("--help")).code == 0
 
 
+async def test_listening_from_a_shell(shell: Shell, tmp_path: Path) -> None:
+    await shell("area", "add", "Đakrông", "--kind", "huyện")
+    made = await shell("cluster", "add", "A Vao 1", "--area", "Đakrông", "--duck=-20", "--json")
+    assert json.loads(made.out)["duck_db"] == -20.0
+    changed = await shell("cluster", "set", "A Vao 1", "--duck", "off", "--json")
+    assert json.loads(changed.out)["duck_db"] is None
+    assert (await shell("cluster", "set", "A Vao 1", "--duck", "soft")).code == 2
+    assert "duck_db" in (await shell("cluster", "set", "A Vao 1", "--duck=-3")).err
+    taught = await shell("listen", "--help")
+    assert "ffplay" in taught.out
+    assert "0.15 MB a minute" in " ".join(taught.out.split())
+    assert (await shell("listen")).code == 2
+    assert (await shell("listen", "A Vao 1", "--source", "VOV1")).code == 2
+    file = tmp_path / "heard.ogg"
+    nobody = await shell("listen", "A Vao 1", "-o", str(file))
+    assert (nobody.code, "[agent_offline]" in nobody.err) == (1, True)
+    assert not file.exists()
+    assert (await shell("listen", "--source", "VOV1")).code == 1
+
+
 async def test_a_saved_login_is_private_and_ends_with_logout(shell: Shell, staff: Staff) -> None:
     viewer = {"name": "lan", "grants": [{"role": "viewer", "area_id": None}]}
     _, made = await staff.call("POST", "/api/v1/users", viewer)
