@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from audio.stream import SILENT_PACKET
 from controller.services.chunks import PACKET_US, Chunk, SourceKind
-from controller.services.live.pacing import FIRST_CUSHION, MARGIN, MAX_PPM, STALE, Arrivals, LivePacer
+from controller.services.live.pacing import (
+    FIRST_CUSHION,
+    MARGIN,
+    MAX_PPM,
+    STALE,
+    Arrivals,
+    LivePacer,
+    bundle_packets,
+)
 from schedules.instants import MediaUs
 
 LEAD = 240_000
@@ -58,6 +66,12 @@ def test_a_steady_speaker_is_heard_a_bundle_and_a_lead_and_a_cushion_later() -> 
     assert all(len(chunk.packets) == 5 and SILENT_PACKET not in chunk.packets for _, chunk in sent)
     assert {chunk.play_at - now for now, chunk in sent} == {LEAD + FIRST_CUSHION}
     assert pacer.bend(sent[-1][1].play_at) > 0, "the cushion was more than this network needs"
+
+
+def test_bundles_get_shorter_where_agents_need_more_time() -> None:
+    leads = (240_000, 280_000, 320_000, 4_000_000)
+    assert [bundle_packets(SourceKind.MICROPHONE, lead) for lead in leads] == [5, 3, 2, 2]
+    assert {bundle_packets(SourceKind.LIVE, lead) for lead in leads} == {10}
 
 
 def test_wants_speech_when_a_word_would_follow_what_was_sent() -> None:
