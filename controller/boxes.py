@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from controller.air import Air
+from controller.api import sync_metrics
 from controller.api.agent_routes import AgentRoutes
 from controller.api.listening_routes import ListeningRoutes
 from controller.api.metrics import Metrics
@@ -101,10 +102,12 @@ async def open_boxes(
     enrolment.open(supervisor)
     await fleet.open(supervisor)
     air.alarms.watch(fleet)
+    air.drills.watch(fleet)
     try:
         await gateway.open(supervisor)
         health.add("announcement", lambda: gateway.fault)
         register(metrics.registry, gateway, fleet)
+        sync_metrics.register(metrics.registry, fleet)
         air.gateway.plug(gateway)
         yield boxes
     finally:
