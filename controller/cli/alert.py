@@ -333,7 +333,7 @@ def _follow(api: ApiClient, done: dict[str, Any], *, as_json: bool) -> None:
     view = api.get(f"{path}/board")
     while time.monotonic() < deadline and view["sounded"] < done["clusters"]:
         time.sleep(_LOOK_S)
-        view = api.get(f"{path}/board")
+        view = api.get(f"{path}/board", {"since": view["revision"]})
     if as_json:
         show_one({**done, "board": {**view, "rows": []}}, as_json=True)
     else:

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.store import journal as module
-from controller.store.errors import JournalError
-from controller.store.journal import RESERVE, CommandJournal, JournalEntry, read_journal
+from controller.store.errors import JournalError, NotRecordedError
+from controller.store.journal import RESERVE, CommandJournal, Draft, JournalEntry, read_journal
 from tests.unit.controller.desk import START
 
 
@@ -210,3 +210,65 @@ def test_any_flipped_byte_is_noticed_and_no_number_is_reused(
     journal._file.close()
     assert journal.last_seq >= 4
     assert read_journal(path)[1] is None
+
+
+def cut_at_every_byte_of_the_last_line(path: Path) -> None:
+    whole = path.read_bytes()
+    for cut in range(1, len(whole.splitlines(keepends=True)[-1])):
+        path.write_bytes(whole[:-cut])
+        kept, fault = read_journal(path)
+        assert ([entry.seq for entry in kept], fault) == ([1], 3)
+    path.write_bytes(whole)
+
+
+async def test_what_belongs_together_is_one_line_and_is_there_whole_or_not_at_all(path: Path) -> None:
+    journal = CommandJournal.open(path, term=1)
+    await stop(journal)
+    drafts = [Draft("alert.confirm", {"subject": "al_1"}), Draft("play", {"n": 1}), Draft("play", {"n": 2})]
+    entries = await journal.append_all(drafts, actor="us_1 lan", at=START, strict=True)
+    await journal.close()
+    assert [entry.seq for entry in entries] == [2, 3, 4]
+    assert read_journal(path)[0][1:] == entries
+    cut_at_every_byte_of_the_last_line(path)
+    again = CommandJournal.open(path, term=1)
+    assert (await stop(again)).seq > 4
+    await again.close()
+
+
+async def test_what_must_be_recorded_is_refused_by_a_full_disk_and_never_found_later(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = CommandJournal.open(path, term=1)
+
+    def refuse(_handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(NotRecordedError, match="No space"):
+        await journal.append_all([Draft("play", {})], actor="us_1", at=START, strict=True)
+    monkeypatch.undo()
+    entry = await stop(journal)
+    await journal.close()
+    assert read_journal(path) == ((entry,), None)
+    assert entry.seq == 2  # the refused number is not used again
+
+
+async def test_what_a_slow_disk_writes_after_it_was_refused_is_taken_back(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FSYNC_SECONDS", 0.05)
+    journal = CommandJournal.open(path, term=1)
+    gate, real = threading.Event(), os.fsync
+
+    def slow(handle: int) -> None:
+        gate.wait(5)
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", slow)
+    with pytest.raises(NotRecordedError):
+        await journal.append_all([Draft("play", {})], actor="us_1", at=START, strict=True)
+    gate.set()
+    monkeypatch.setattr(module, "FSYNC_SECONDS", 2.0)
+    entry = await stop(journal)
+    await journal.close()
+    assert read_journal(path) == ((entry,), None)
