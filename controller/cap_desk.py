@@ -20,6 +20,7 @@ from controller.api.warning_routes import WarningRoutes
 from controller.feeds import AddressPolicy
 from controller.feeds.cap_feed import CapFeed
 from controller.foundation import Foundation
+from controller.services.alerts import AlertDesk
 from controller.services.drills import DrillDesk
 from controller.services.health import Health
 from controller.services.warnings import (
@@ -125,14 +126,7 @@ async def open_cap_desk(base: Foundation, alarms: Alarms, drills: DrillDesk) -> 
 
     polls = WarningPolls(db=db, sources=sources, intake=intake, make=feed_of, clock=clock)
     await polls.load()
-    publisher = CapPublisher(
-        db=db,
-        alerts=alerts,
-        directory=directory,
-        clock=clock,
-        folder=config.keys_folder,
-        sender=config.cap_sender or f"loa-{base.vault.root_fingerprint[:16]}",
-    )
+    publisher = _publisher(base, alerts)
     for listeners in (alerts.on_issued, alerts.on_extended, alerts.on_cancelled):
         listeners += [handler.alert_changed, publisher.alert_changed]
     drills.listeners.append(publisher.drill_changed)
@@ -141,3 +135,14 @@ async def open_cap_desk(base: Foundation, alarms: Alarms, drills: DrillDesk) -> 
         yield CapDesk(sources, book, reader, intake, handler, desk, polls, publisher)
     finally:
         reader.close()
+
+
+def _publisher(base: Foundation, alerts: AlertDesk) -> CapPublisher:
+    return CapPublisher(
+        db=base.db,
+        alerts=alerts,
+        directory=base.directory,
+        clock=base.clock,
+        folder=base.config.keys_folder,
+        sender=base.config.cap_sender or f"loa-{base.vault.root_fingerprint[:16]}",
+    )

@@ -13,7 +13,7 @@ from controller.api.schema import Id, Line, Patch, Schema
 from controller.feeds.addresses import MAX_URL
 from controller.services.warnings import SourceEntry, SourceHealth, TokenEntry, WarningEntry, WarningPolicy, fingerprint
 from controller.services.warnings.polling import PollState
-from controller.services.warnings.sources import INTERVAL_RANGE, MAX_CERTIFICATES, MAX_GEOCODES, MAX_TEMPLATES
+from controller.services.warnings.source_checks import INTERVAL_RANGE, MAX_CERTIFICATES, MAX_GEOCODES, MAX_TEMPLATES
 
 Address = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_URL)]
 Pem = Annotated[str, StringConstraints(min_length=1, max_length=20_000)]

@@ -16,7 +16,8 @@ from controller.services.warnings.policy import Mode, WarningPolicy, WarningRule
 from controller.services.warnings.ports import Alerts, Composition
 from controller.services.warnings.publishing import CapPublisher, FeedEntry, atom
 from controller.services.warnings.reader import WarningReader
-from controller.services.warnings.sources import SourceSpec, TokenEntry, WarningSources, fingerprint
+from controller.services.warnings.source_checks import SourceSpec, fingerprint
+from controller.services.warnings.sources import TokenEntry, WarningSources
 
 __all__ = [
     "Alerts",

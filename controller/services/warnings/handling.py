@@ -4,22 +4,19 @@ Rules kept here:
 
 1. Warnings are judged one after the other, oldest first, from the bytes that were kept: a restart in the middle judges
    again and sends nothing twice (the alert desk's own alerts name the warning they came from).
-2. A message acts only on messages of its own source and its own status, and never on one whose signature is better
-   than its own: what anybody may write cannot take back what a service signed.
-3. A message that was replaced or cancelled before it came is only shown.
-4. What goes wrong while sending makes a proposal of it: people see it, and nothing is lost.
-5. A source that sent its hour's worth by itself is demoted before the next.
-6. What waits for people is told to everybody who may decide about it; each is told once.
+2. What goes wrong while sending makes a proposal of it: people see it, and nothing is lost.
+3. A source that sent its hour's worth by itself is demoted before the next.
+4. What waits for people is told to everybody who may decide about it; each is told once.
 
-Not here: the rules of what may sound (:mod:`controller.services.warnings.policy`), people's decisions
-(:mod:`controller.services.warnings.desk`).
+Not here: the rules of what may sound (:mod:`controller.services.warnings.policy`), which message may act on which
+(:mod:`controller.services.warnings.linking`), people's decisions (:mod:`controller.services.warnings.desk`).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -31,7 +28,8 @@ from controller.services.directory import Directory
 from controller.services.errors import BusyError, NotFoundError, ServiceError
 from controller.services.warnings.book import WarningBook
 from controller.services.warnings.drafts import Proposal, event_names, propose, title_of
-from controller.services.warnings.model import ENDS, SourceEntry, State, WarningEntry
+from controller.services.warnings.linking import Linked, Links
+from controller.services.warnings.model import SourceEntry, State, WarningEntry
 from controller.services.warnings.notice import Notice, notice_of
 from controller.services.warnings.outcome import alert_of, draft_of, from_warning
 from controller.services.warnings.placing import reach_of
@@ -49,15 +47,6 @@ _SWEEP_S: Final = 20.0
 _PRUNE: Final = timedelta(hours=1)
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Linked:
-    """Rows of the same source that a message speaks of, and that it may act on."""
-
-    open: tuple[WarningEntry, ...] = ()
-    issued: tuple[WarningEntry, ...] = ()  # an alert of ours was made from them
-    reasons: tuple[str, ...] = ()
 
 
 class WarningHandler:
@@ -80,6 +69,7 @@ class WarningHandler:
         self._alerts = alerts
         self._notices = notices
         self._directory = directory
+        self._links = Links(book, alerts)
         self._clock = clock
         self._poked = asyncio.Event()
         self._next_sweep = self._next_prune = clock.now()
@@ -166,15 +156,15 @@ class WarningHandler:
 
     async def _told(self, entry: WarningEntry, notice: Notice, source: SourceEntry) -> None:
         now = self._clock.now()
-        linked = await self._linked(notice, source) if notice.msg_type == "Update" else _Linked()
-        await self._supersede(entry, linked)
+        linked = await self._links.linked(notice, source) if notice.msg_type == "Update" else Linked()
+        await self._links.supersede(entry, linked)
         reach = await reach_of(notice, source, self._directory, self._reader)
         template = source.template_for(event_names(notice))
         case = Case(
             reached=len(reach.languages),
             template=template is not None,
             demoted=source.demoted or await self._flooded(source),
-            superseded=await self._superseded(notice, source),
+            superseded=await self._links.superseded(notice, source),
             acted=any(twin.state in {State.PROPOSED, State.ACCEPTED, State.ISSUED}
                       for twin in await self._book.twins(notice, source.id)),
         )  # fmt: skip
@@ -234,8 +224,8 @@ class WarningHandler:
     # --- Cancel ---
 
     async def _cancelled(self, entry: WarningEntry, notice: Notice, source: SourceEntry) -> None:
-        linked = await self._linked(notice, source)
-        await self._supersede(entry, linked)
+        linked = await self._links.linked(notice, source)
+        await self._links.supersede(entry, linked)
         target = next((one for one in linked.issued if one.state is State.ISSUED), None)
         issued = None
         if target is not None and target.alert_id is not None:
@@ -282,63 +272,6 @@ class WarningHandler:
         )
         return None
 
-    # --- references ---
-
-    async def _linked(self, notice: Notice, source: SourceEntry) -> _Linked:
-        """What a message speaks of and may act on."""
-        if not notice.references:
-            return _Linked(reasons=("reference_missing",))
-        if notice.quarantine or notice.signature == "invalid":
-            return _Linked()
-        found = await self._book.named(source.id, notice.references)
-        if not found:
-            return _Linked(reasons=("reference_unknown",))
-        same = [one for one in found if one.status == notice.status]
-        allowed = [one for one in same if notice.signature == "valid" or one.signature != "valid"]
-        reasons = (("other_status",) if len(same) < len(found) else ()) + (
-            ("weaker_signature",) if len(allowed) < len(same) else ()
-        )
-        return _Linked(
-            tuple(one for one in allowed if one.state not in ENDS and one.state is not State.ACCEPTED),
-            tuple(one for one in allowed if one.alert_id is not None and one.msg_type != "Cancel"),
-            reasons,
-        )
-
-    async def _superseded(self, notice: Notice, source: SourceEntry) -> bool:
-        """Whether a message that came before replaced or cancelled this one."""
-        return any(
-            one.msg_type in {"Update", "Cancel"}
-            and one.status == notice.status
-            and not one.quarantine
-            and one.signature != "invalid"
-            and (one.signature == "valid" or notice.signature != "valid")
-            for one in await self._book.referring(source.id, notice.identity)
-        )
-
-    async def _supersede(self, entry: WarningEntry, linked: _Linked) -> None:
-        """Close what a later message replaced or cancelled and nobody heard; what was heard is decided apart."""
-        for one in linked.open:
-            await self._close(one, entry, (State.RECEIVED, State.SHOWN, State.PROPOSED))
-        for one in linked.issued:
-            alert = self._alert(one)
-            if one.state is State.ACCEPTED and alert is not None and alert.state.waiting:
-                # It waits for its second person, who must not confirm what its sender took back.
-                await self._alerts.cancel(
-                    SYSTEM, alert.id, reason=f"{entry.sender}: {entry.msg_type} {entry.identifier}"
-                )
-                await self._close(one, entry, (State.ACCEPTED,))
-
-    async def _close(self, one: WarningEntry, by: WarningEntry, expected: Sequence[State]) -> None:
-        quiet = one.state in {State.RECEIVED, State.SHOWN}
-        await self._book.settle(
-            SYSTEM,
-            one.id,
-            {"state": State.CANCELLED.value, "superseded_by": by.id},
-            expected=expected,
-            audit=None if quiet else "warning.superseded",
-            details={"by": by.id},
-        )
-
     async def _flooded(self, source: SourceEntry) -> bool:
         """Whether a source sent its hour's worth by itself; then it is demoted."""
         if not source.automatic:
@@ -380,7 +313,7 @@ class WarningHandler:
     async def _follow(self) -> None:
         """What became of accepted warnings: their alert was given, or nobody confirmed it and they wait again."""
         for entry in await self._book.in_state(State.ACCEPTED):
-            alert = self._alert(entry)
+            alert = self._links.alert(entry)
             if alert is not None and alert.given is not None:
                 said = {"alert": alert.id, "by": alert.given.by.user_id}
                 await self._book.settle(
@@ -396,12 +329,6 @@ class WarningHandler:
                     audit="warning.reopen",
                     details={"alert": entry.alert_id},
                 )
-
-    def _alert(self, entry: WarningEntry) -> Alert | None:
-        try:
-            return None if entry.alert_id is None else self._alerts.get(SYSTEM, entry.alert_id)
-        except NotFoundError:
-            return None
 
 
 def _kept(proposal: Proposal) -> dict[str, Any]:

@@ -17,75 +17,40 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 from sqlmodel import col, delete, select
 from sqlmodel.ext.asyncio.session import AsyncSession
-from yarl import URL
 
-from controller.feeds import AddressPolicy, FeedRefusedError
+from controller.feeds import AddressPolicy
 from controller.services.context import SYSTEM, Actor, Clock, Permission
 from controller.services.directory import Directory
 from controller.services.errors import ConflictError, FieldProblem, InvalidError, NotFoundError
-from controller.services.warnings.model import GeocodeRow, SourceEntry, SourceKind
-from controller.services.warnings.policy import Mode, WarningPolicy
+from controller.services.warnings.model import SourceEntry
+from controller.services.warnings.policy import Mode
+from controller.services.warnings.source_checks import (
+    SourceSpec,
+    address_problems,
+    audited,
+    der_of,
+    public_address,
+    read_certificates,
+    table_problems,
+)
 from controller.store import Database, Transaction
 from controller.store.ids import new_id
 from controller.store.warning_tables import WarningSource, WarningToken
 
-#: Sources, tokens of one source, certificates of one source.
-MAX_SOURCES, MAX_TOKENS, MAX_CERTIFICATES = 100, 10, 20
-MAX_GEOCODES, MAX_TEMPLATES = 5_000, 200
-#: Seconds between two looks at a feed.
-INTERVAL_RANGE = (30, 3_600)
+#: Sources, and tokens of one source.
+MAX_SOURCES, MAX_TOKENS = 100, 10
 _TOKEN_BYTES = 32
 #: What a push token begins with, so that one found in a log says what it is.
 _MARK = "lw_"
 
 SourceListener = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class SourceSpec:
-    """Everything a person says about a source."""
-
-    name: str
-    area_id: str
-    kind: SourceKind = SourceKind.PUSH
-    url: str | None = None
-    interval_s: int = 120
-    certificates: tuple[str, ...] = ()
-    client_certificates: tuple[str, ...] = ()
-    policy: WarningPolicy = field(default_factory=WarningPolicy)
-    geocodes: tuple[GeocodeRow, ...] = ()
-    templates: Mapping[str, str] | None = None
-    enabled: bool = True
-
-    @classmethod
-    def of(cls, entry: SourceEntry) -> SourceSpec:
-        """What was said about an existing source."""
-        return cls(**{name: getattr(entry, name) for name in cls.__dataclass_fields__})
-
-    def columns(self) -> dict[str, Any]:
-        """The columns of :class:`controller.store.warning_tables.WarningSource` that hold it."""
-        return {
-            "name": self.name,
-            "area_id": self.area_id,
-            "kind": self.kind.value,
-            "url": self.url,
-            "interval_s": self.interval_s,
-            "certificates": list(self.certificates),
-            "client_certificates": list(self.client_certificates),
-            "policy": self.policy.model_dump(mode="json"),
-            "geocodes": [{"name": row.name, "value": row.value, "areas": list(row.areas)} for row in self.geocodes],
-            "templates": dict(self.templates or {}),
-            "enabled": self.enabled,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +121,7 @@ class WarningSources:
         """The feed's address, without name and password for those who may not change it."""
         if entry.url is None or self._directory.allows(actor, Permission.POLICY_EDIT, entry.area_id):
             return entry.url
-        return _public(entry.url)
+        return public_address(entry.url)
 
     def tokens(self, source_id: str) -> list[TokenEntry]:
         """The push tokens of a source, oldest first."""
@@ -172,7 +137,7 @@ class WarningSources:
     def by_certificate(self, der: bytes) -> SourceEntry | None:
         """Whose client certificate this is, by its very bytes. Memory only."""
         for entry in self._entries.values():
-            if any(_der(pem) == der for pem in entry.client_certificates):
+            if any(der_of(pem) == der for pem in entry.client_certificates):
                 return self._enabled(entry.id)
         return None
 
@@ -196,7 +161,7 @@ class WarningSources:
                 id=new_id("ws"), created_by=actor.user_id, created_at=self._clock.now(), **spec.columns()
             )
             tx.session.add(row)
-            tx.audit("warning_source.create", row.id, _audited(spec.columns()))
+            tx.audit("warning_source.create", row.id, audited(spec.columns()))
             return self._publish(tx, row)
 
     async def change(self, actor: Actor, source_id: str, changes: Mapping[str, Any]) -> SourceEntry:
@@ -210,7 +175,7 @@ class WarningSources:
         before = SourceSpec.of(entry)
         said = {name: getattr(before, name) for name in SourceSpec.__dataclass_fields__}
         spec = self._checked(actor, SourceSpec(**{**said, **changes}), source_id)
-        old, new = _audited(before.columns()), _audited(spec.columns())
+        old, new = audited(before.columns()), audited(spec.columns())
         async with self._db.transaction(actor) as tx:
             row = await tx.session.get_one(WarningSource, source_id)
             row.sqlmodel_update(spec.columns())
@@ -313,9 +278,9 @@ class WarningSources:
         for other in self._entries.values():
             if other.id != own_id and other.name.casefold() == spec.name.casefold():
                 raise ConflictError(f"there is already a source called {spec.name!r}: {other.id}", code="name_taken")
-        problems = [*self._address_problems(spec), *self._table_problems(spec)]
-        certificates, more = _certificates("certificates", spec.certificates)
-        clients, still = _certificates("client_certificates", spec.client_certificates)
+        problems = [*address_problems(spec, self._addresses), *table_problems(spec, self._directory.areas)]
+        certificates, more = read_certificates("certificates", spec.certificates)
+        clients, still = read_certificates("client_certificates", spec.client_certificates)
         problems += [*more, *still]
         if spec.policy.mode is Mode.AUTOMATIC and not certificates and not problems:
             problems.append(
@@ -326,32 +291,6 @@ class WarningSources:
             raise InvalidError(f"{first.field}: {first.message}", fields=problems)
         said = {name: getattr(spec, name) for name in SourceSpec.__dataclass_fields__}
         return SourceSpec(**{**said, "certificates": certificates, "client_certificates": clients})
-
-    def _address_problems(self, spec: SourceSpec) -> list[FieldProblem]:
-        low, high = INTERVAL_RANGE
-        if not low <= spec.interval_s <= high:
-            return [FieldProblem("interval_s", f"{low} to {high} seconds")]
-        if spec.kind is SourceKind.PUSH:
-            return [] if spec.url is None else [FieldProblem("url", "a source that pushes has no address of a feed")]
-        if spec.url is None:
-            return [FieldProblem("url", "a source that is polled needs the address of its feed", "required")]
-        try:
-            self._addresses.check(spec.url)
-        except FeedRefusedError as error:
-            return [FieldProblem("url", str(error), error.code)]
-        return []
-
-    def _table_problems(self, spec: SourceSpec) -> list[FieldProblem]:
-        problems = []
-        if len(spec.geocodes) > MAX_GEOCODES:
-            problems.append(FieldProblem("geocodes", f"at most {MAX_GEOCODES}"))
-        if len(spec.templates or {}) > MAX_TEMPLATES:
-            problems.append(FieldProblem("templates", f"at most {MAX_TEMPLATES}"))
-        for index, row in enumerate(spec.geocodes[:MAX_GEOCODES]):
-            missing = [area for area in row.areas if area not in self._directory.areas]
-            if missing:
-                problems.append(FieldProblem(f"geocodes.{index}", f"there is no area {missing[0]!r}", "area_not_found"))
-        return problems
 
     def _entry(self, source_id: str) -> SourceEntry:
         if source_id not in self._entries:
@@ -387,43 +326,6 @@ class WarningSources:
 def token_hash(token: str) -> str:
     """What is kept of a push token."""
     return hashlib.sha256(token.encode()).hexdigest()
-
-
-def fingerprint(pem: str) -> str:
-    """SHA-256 of a certificate's DER, in hex."""
-    return hashlib.sha256(_der(pem)).hexdigest()
-
-
-def _der(pem: str) -> bytes:
-    return x509.load_pem_x509_certificate(pem.encode()).public_bytes(Encoding.DER)
-
-
-def _certificates(field: str, texts: Sequence[str]) -> tuple[tuple[str, ...], list[FieldProblem]]:
-    """Each certificate of these texts (a file may hold several), once, as PEM."""
-    found: dict[str, None] = {}
-    for index, text in enumerate(texts):
-        try:
-            loaded = x509.load_pem_x509_certificates(text.encode())
-        except ValueError:
-            return (), [FieldProblem(f"{field}.{index}", "this is not a certificate in PEM form", "bad_certificate")]
-        found.update((one.public_bytes(Encoding.PEM).decode(), None) for one in loaded)
-    if len(found) > MAX_CERTIFICATES:
-        return (), [FieldProblem(field, f"at most {MAX_CERTIFICATES}")]
-    return tuple(found), []
-
-
-def _audited(columns: Mapping[str, Any]) -> dict[str, Any]:
-    """Columns as the audit log keeps them: certificates by fingerprint, addresses without passwords."""
-    return {
-        **columns,
-        "url": None if columns["url"] is None else _public(columns["url"]),
-        "certificates": [fingerprint(pem) for pem in columns["certificates"]],
-        "client_certificates": [fingerprint(pem) for pem in columns["client_certificates"]],
-    }
-
-
-def _public(url: str) -> str:
-    return str(URL(url).with_user(None))
 
 
 def _token_entry(row: WarningToken) -> TokenEntry:

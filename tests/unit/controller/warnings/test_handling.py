@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from controller.cap import AlertKey
 from controller.services.alerts import AlertKind, AlertState, Category
 from controller.services.context import SYSTEM, Role
 from controller.services.errors import ConflictError, ForbiddenError, InvalidError, TooManyError
@@ -246,6 +247,13 @@ async def test_a_test_cancel_or_another_sources_cancel_acts_on_nothing(world: Wo
     foreign = await world.taken(other, about(flood(), "Cancel", "VN-QTR-2"))
     assert foreign.reasons == ("nothing_to_cancel", "reference_unknown")
     assert (await world.book.get(first.id)).state is State.PROPOSED
+
+
+async def test_a_message_about_itself_acts_on_nothing(world: World) -> None:
+    source = await world.source(policy=PROPOSE)
+    itself = flood(msg_type="Cancel", references=(AlertKey(SENDER, "VN-QTR-1", flood().sent),))
+    entry = await world.taken(source, itself)
+    assert (entry.state, entry.reasons) == (State.SHOWN, ("nothing_to_cancel", "reference_missing"))
 
 
 async def test_a_cancel_that_overtakes_its_alert_holds(world: World) -> None:

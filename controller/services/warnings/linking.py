@@ -1,0 +1,103 @@
+"""Which message may act on which: Updates, Cancels, and what they refer to.
+
+Rules kept here:
+
+1. A message acts only on messages of its own source and its own status, and never on one whose signature is better
+   than its own: what anybody may write cannot take back what a service signed.
+2. A message that was replaced or cancelled before it came is only shown.
+3. What waits is closed by what replaces or cancels it, also when an alert was composed and waits for its second person.
+   What sounded is decided apart (:func:`controller.services.warnings.policy.judge_cancel`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from controller.services.alerts import Alert
+from controller.services.context import SYSTEM
+from controller.services.errors import NotFoundError
+from controller.services.warnings.book import WarningBook
+from controller.services.warnings.model import ENDS, SourceEntry, State, WarningEntry
+from controller.services.warnings.notice import Notice
+from controller.services.warnings.ports import Alerts
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """Rows of the same source that a message speaks of, and that it may act on."""
+
+    open: tuple[WarningEntry, ...] = ()
+    issued: tuple[WarningEntry, ...] = ()  # an alert of ours was made from them
+    reasons: tuple[str, ...] = ()
+
+
+class Links:
+    """Follows references in the book."""
+
+    def __init__(self, book: WarningBook, alerts: Alerts) -> None:
+        self._book = book
+        self._alerts = alerts
+
+    async def linked(self, notice: Notice, source: SourceEntry) -> Linked:
+        """What a message speaks of and may act on."""
+        others = [one for one in notice.references if one != notice.identity]
+        if not others:
+            return Linked(reasons=("reference_missing",))
+        if notice.quarantine or notice.signature == "invalid":
+            return Linked()
+        found = await self._book.named(source.id, others)
+        if not found:
+            return Linked(reasons=("reference_unknown",))
+        same = [one for one in found if one.status == notice.status]
+        allowed = [one for one in same if notice.signature == "valid" or one.signature != "valid"]
+        reasons = (("other_status",) if len(same) < len(found) else ()) + (
+            ("weaker_signature",) if len(allowed) < len(same) else ()
+        )
+        return Linked(
+            tuple(one for one in allowed if one.state not in ENDS and one.state is not State.ACCEPTED),
+            tuple(one for one in allowed if one.alert_id is not None and one.msg_type != "Cancel"),
+            reasons,
+        )
+
+    async def superseded(self, notice: Notice, source: SourceEntry) -> bool:
+        """Whether a message that came before replaced or cancelled this one."""
+        return any(
+            one.msg_type in {"Update", "Cancel"}
+            and one.status == notice.status
+            and not one.quarantine
+            and one.signature != "invalid"
+            and (one.signature == "valid" or notice.signature != "valid")
+            for one in await self._book.referring(source.id, notice.identity)
+        )
+
+    async def supersede(self, entry: WarningEntry, linked: Linked) -> None:
+        """Close what a later message replaced or cancelled and nobody heard; what was heard is decided apart."""
+        for one in linked.open:
+            await self._close(one, entry, (State.RECEIVED, State.SHOWN, State.PROPOSED))
+        for one in linked.issued:
+            alert = self.alert(one)
+            if one.state is State.ACCEPTED and alert is not None and alert.state.waiting:
+                # It waits for its second person, who must not confirm what its sender took back.
+                await self._alerts.cancel(
+                    SYSTEM, alert.id, reason=f"{entry.sender}: {entry.msg_type} {entry.identifier}"
+                )
+                await self._close(one, entry, (State.ACCEPTED,))
+
+    async def _close(self, one: WarningEntry, by: WarningEntry, expected: Sequence[State]) -> None:
+        quiet = one.state in {State.RECEIVED, State.SHOWN}
+        await self._book.settle(
+            SYSTEM,
+            one.id,
+            {"state": State.CANCELLED.value, "superseded_by": by.id},
+            expected=expected,
+            audit=None if quiet else "warning.superseded",
+            details={"by": by.id},
+        )
+
+    def alert(self, entry: WarningEntry) -> Alert | None:
+        """The alert that a warning led to, if it is known."""
+        try:
+            return None if entry.alert_id is None else self._alerts.get(SYSTEM, entry.alert_id)
+        except NotFoundError:
+            return None
