@@ -1,8 +1,9 @@
 """Asks the controller for the time in bursts, and tells the wall clock and the live streams what it learnt.
 
 Three bursts a second apart when connected, and on a path that sways as many more as it takes until the mapping may be
-played by (at most :data:`UNREADY_BURSTS`); then one every 10 s while something live sounds or is about to, else every
-30 s (on a metered link every two minutes, with four questions instead of eight).
+played by (at most :data:`UNREADY_BURSTS`); then one every 10 s while something live sounds or is about to (every 3 s
+while the mapping is unsure by more than 2 ms), else every 30 s (on a metered link every two minutes, with four
+questions instead of eight).
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ FIRST_PAUSE_S = 1.0
 UNREADY_BURSTS = 15
 UNREADY_PAUSE_S = 1.0
 LIVE_PAUSE_S = 10.0
+#: While something live sounds and the mapping is less sure than this, it is asked more often.
+UNSURE_US = 2_000.0
+UNSURE_PAUSE_S = 3.0
 IDLE_PAUSE_S = 30.0
 METERED_PAUSE_S = 120.0
 METERED_LENGTH = 4
@@ -79,11 +83,15 @@ class ClockCaller:
             idle = METERED_PAUSE_S if metered else IDLE_PAUSE_S
             self._hurry.clear()
             try:
-                async with asyncio.timeout(LIVE_PAUSE_S if live() else idle):
+                async with asyncio.timeout(self._live_pause() if live() else idle):
                     await self._hurry.wait()
             except TimeoutError:
                 pass
             await self._one(asking, METERED_LENGTH if metered and not live() else BURST_LENGTH)
+
+    def _live_pause(self) -> float:
+        unsure = self._timebase.sigma_us(self._clock.mono_us()) > UNSURE_US
+        return UNSURE_PAUSE_S if unsure else LIVE_PAUSE_S
 
     async def _one(self, asking: Asking, length: int) -> None:
         self._burst = burst = Burst(length)

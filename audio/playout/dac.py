@@ -42,11 +42,16 @@ LOOK_BACK_S = 30.0
 #: PulseAudio's times after opening were seen to be wrong by up to 5 ms for as long as this.
 STEADY_US = 20e6
 
-#: The line moves no faster than this share of time; what is further off than a device's wild times was moved.
+#: The line moves by this share of time; what is further off than a device's wild times was moved.
 FOLLOW = 100e-6
 
 #: The same where the rate is known, so that only an offset is left to be found: wild times fool it the less.
 FOLLOW_KNOWN = 40e-6
+
+#: After a device ran dry it is followed within this time, but no faster than sound may be resampled: the times of the
+#: first second were seen to be wrong by 4 to 8 ms then.
+_FOLLOW_US = 15e6
+FOLLOW_MOST = 400e-6
 
 _SLOPE_LEAST_US = 8e6
 _SLOPE_SURE_US = 30e6  # a rate that is known is only given up for one read over as long as this
@@ -137,8 +142,9 @@ class DacLine:
         self._known = ppm != 0.0
         self.reset()
 
-    def reset(self) -> None:
-        """The device was opened again, or ran dry: forget all but its rate."""
+    def reset(self, *, dry: bool = False) -> None:
+        """The device was opened again, or (``dry``) ran dry: forget all but its rate."""
+        self._dry = dry
         self._counted = 0.0  # µs that the samples so far stand for, at the rate believed in
         self._nominal = 0.0  # µs that they stand for at 48 kHz
         self._latest: deque[tuple[float, float]] = deque()  # (nominal, residual) of the last second
@@ -178,7 +184,10 @@ class DacLine:
         said = median(residual for _, residual in self._latest) if self._past is None else self._past
         if self._line is None or not self.settled:
             self._line = said
-        most = (FOLLOW_KNOWN if self._known else FOLLOW) * lasted
+        least = FOLLOW_KNOWN if self._known else FOLLOW
+        if self._dry:
+            least = min(FOLLOW_MOST, max(least, abs(said - self._line) / _FOLLOW_US))
+        most = least * lasted
         self._line += max(-most, min(most, said - self._line))
         return self._line
 

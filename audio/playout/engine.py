@@ -106,7 +106,7 @@ class Engine:
             glitch: the device ran dry since the last block.
         """
         if glitch:
-            self._line.reset()
+            self._line.reset(dry=True)
             for voice in self._voices.values():
                 voice.disturbed()
         smooth = float(dac) if self._exact else self._line.instant(float(dac), frames)
