@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given, settings
 
-from controller.cap import AlertKey, Disposition, Effect, Reading, Seen, dispose
+from controller.cap import AlertKey, CapAlert, Disposition, Effect, Reading, Seen, dispose, write_alert
 from tests.unit.controller.cap.cap_kit import FLOOD, NOW, edited, identity, read_one
+from tests.unit.controller.cap.cap_values import alerts, moments
 
 EARLIER = AlertKey("kttv@example.vn", "VN-QT-0", datetime(2026, 10, 17, 9, tzinfo=UTC))
 REFERENCES = "<references>kttv@example.vn,VN-QT-0,2026-10-17T16:00:00+07:00</references>"
@@ -121,3 +123,57 @@ def test_a_broken_signature_never_sounds() -> None:
     assert dispose(read_one(signed), now=NOW).effect is Effect.SOUNDS
     altered = read_one(signed.replace(b"Extreme", b"Minor"))
     assert dispose(altered, now=NOW) == Disposition(Effect.SHOWN, "signature_invalid")
+
+
+@given(alerts, moments)
+@settings(max_examples=150)
+def test_what_sounds_is_actual_public_and_in_force(alert: CapAlert, now: datetime) -> None:
+    reading = read_one(write_alert(alert), now=now)
+    verdict = dispose(reading, now=now)
+    if verdict.effect is Effect.SOUNDS:
+        assert (alert.status, alert.scope) == ("Actual", "Public")
+        assert alert.msg_type in {"Alert", "Update"}
+        assert not reading.quarantine
+        assert verdict.infos
+        for at in verdict.infos:
+            expires = alert.infos[at].expires
+            assert expires is None or expires > now
+    if verdict.ends:
+        assert (alert.status, alert.scope) == ("Actual", "Public")
+        assert alert.msg_type in {"Update", "Cancel"}
+        assert set(verdict.ends) <= set(alert.references)
+    seen = Seen(received={alert.key}, ended=verdict.ends)
+    assert dispose(reading, now=now, seen=seen) == Disposition(Effect.IGNORED, "duplicate")
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)])
+def test_whatever_comes_first_the_cancel_wins(order: tuple[int, ...]) -> None:
+    """An alert, its update and the cancel of both, in every order: at the end nothing goes on."""
+    named = "kttv@example.vn,VN-QT-1,2026-10-17T16:30:00+07:00"
+    both = f"{named} kttv@example.vn,VN-QT-2,2026-10-17T16:30:00+07:00"
+    readings = [
+        read(),
+        read(
+            ("VN-QT-1", "VN-QT-2"),
+            ("<msgType>Alert", "<msgType>Update"),
+            ("</scope>", f"</scope><references>{named}</references>"),
+        ),
+        read(
+            ("VN-QT-1", "VN-QT-3"),
+            ("<msgType>Alert", "<msgType>Cancel"),
+            ("</scope>", f"</scope><references>{both}</references>"),
+        ),
+    ]
+    received: set[AlertKey] = set()
+    ended: set[AlertKey] = set()
+    sounding: set[AlertKey] = set()
+    for at in order:
+        alert = readings[at].alert
+        assert alert is not None
+        verdict = dispose(readings[at], now=NOW, seen=Seen(received, ended))
+        if verdict.effect is Effect.SOUNDS:
+            sounding.add(alert.key)
+        received.add(alert.key)
+        ended |= set(verdict.ends)
+        sounding -= ended
+    assert sounding == set()
