@@ -10,7 +10,8 @@ Rules kept here:
 4. A repeated order is told to the arbiter round by round: the one whose time it is, and the next. A round is an
    occurrence of its own (``recurrence`` moved with it), so none is heard twice, and what an extension or a reboot
    brings back is known by name. Rounds that were over before the order came are not told.
-5. STOP, and a withdrawal of the whole rule, end the rounds that have not begun, also after a reboot.
+5. STOP, and a withdrawal of the whole rule, end the rounds that have not begun, also after a reboot. STOP ends what
+   was ordered before it and has not begun either: an order waits, where a plan's item is merely ahead.
 6. What was ordered after a STOP is not stopped by it, even if both came late and its start lies before the STOP took
    effect here: it then begins a moment after that. The numbers tell which was first, not the clocks.
 """
@@ -78,9 +79,11 @@ class _Standing:
 
     def cut(self, at: datetime) -> _Standing:
         """The same without the rounds that start after ``at``."""
-        if self.last is None or not isinstance(self.order, PlayNow) or self.order.item.start > at:
+        if not isinstance(self.order, PlayNow):
             return self
-        return replace(self, last=min(self.last, at + _MOMENT))
+        if self.order.item.start > at:  # it counts as due at that very instant, so that it ends there, with a record
+            return replace(self, order=PlayNow(at, replace(self.order.item, start=at)), every=None, last=None)
+        return self if self.last is None else replace(self, last=min(self.last, at + _MOMENT))
 
 
 def round_of(first: Item, number: int, every: timedelta) -> Item:
@@ -160,10 +163,13 @@ class Orders:
         standing = _Standing(PlayNow(max(now, local.start), local), until, not trusted, name, play.every, last)
         if local.rule_id in barred.withdrawn:
             standing = standing.cut(now)
-        elif barred.stopped_at is not None and barred.stops(local):
-            later = self._stop is not None and name > self._stop
-            floor = barred.stopped_at + _MOMENT
-            standing = replace(standing, floor=floor) if later else standing.cut(barred.stopped_at)
+        elif barred.stopped_at is not None:
+            before = self._stop is not None and name < self._stop
+            after = self._stop is not None and name > self._stop
+            if before or (barred.stops(local) and not after):
+                standing = standing.cut(barred.stopped_at)
+            elif barred.stops(local):
+                standing = replace(standing, floor=barred.stopped_at + _MOMENT)
         same = (local.rule_id, local.recurrence)
         known = next((one for one in self._standing if _identity(one) == same), None)
         if known is not None and isinstance(known.order, PlayNow):  # extended: it came when the first order came

@@ -2,7 +2,8 @@
 
 Rules kept here:
 
-1. Only what was over, or is a minute old, counts; a drill that was cancelled counts for those who had started.
+1. Only what was over, or is a minute old, counts, or what has passed already; a drill that was cancelled counts for
+   those who had started.
 2. Availability is the share of passed ones; a box that was never tried has none, which is not the same as zero.
 """
 
@@ -50,11 +51,11 @@ def scorecard(drills: Iterable[Drill], now: datetime, *, last: int = LAST) -> tu
     """The cards of every box that was tried, the worst first."""
     tries: dict[str, list[tuple[Drill, Result]]] = {}
     for drill in sorted(drills, key=lambda each: each.start, reverse=True):
-        if now < drill.start + MISSING_AFTER and not drill.over(now):
-            continue
+        told = now >= drill.start + MISSING_AFTER or drill.over(now)
         for result in drill.results.values():
             mine = tries.setdefault(result.agent_id, [])
-            if len(mine) < last and (drill.cancelled_at is None or result.started_at is not None):
+            counts = (told or result.passed) and (drill.cancelled_at is None or result.started_at is not None)
+            if len(mine) < last and counts:
                 mine.append((drill, result))
     cards = [_card(agent_id, mine) for agent_id, mine in tries.items() if mine]
     return tuple(sorted(cards, key=lambda card: (card.availability or 0.0, card.cluster_id, card.agent_id)))

@@ -212,6 +212,24 @@ def test_what_was_ordered_after_a_stop_is_not_stopped_by_it(*, reboot: bool, eve
     assert len(agent.records()) == (1 if every is None else 2)
 
 
+@pytest.mark.parametrize("comes_after", [False, True])
+def test_a_stop_ends_what_was_ordered_and_has_not_begun(*, comes_after: bool) -> None:
+    """Somebody presses STOP in the lead between the confirmation and the first sample."""
+    agent = Rehearsal()
+    agent.run_for(10)
+    order = play(alarm("flood", agent.now + timedelta(seconds=0.4), 20), agent.now)
+    stop = command(StopOrder(), agent.now)
+    if comes_after:  # STOP overtakes what still waits for the disk
+        agent.conductor.take(stop)
+        agent.conductor.take(order)
+    else:
+        agent.conductor.take(order)
+        agent.run_for(0.1)
+        agent.conductor.take(stop)
+    agent.run_for(60)
+    assert [(record.outcome, record.started) for record in agent.records()] == [(PlayOutcome.STOPPED, None)]
+
+
 def test_what_was_ordered_before_a_stop_is_stopped_by_it_even_if_it_comes_after() -> None:
     agent = Rehearsal()
     agent.run_for(10)
