@@ -21,7 +21,8 @@ Roles = Annotated[
     list[str] | None,
     typer.Option(
         "--role",
-        help="ROLE@AREA, or ROLE for everywhere; repeat. admin, editor, approver, operator, duty_officer, technician, viewer.",
+        help="ROLE@AREA, or ROLE for everywhere; repeat. admin, editor, approver, operator, duty_officer, technician, "
+        "viewer.",
     ),
 ]
 
