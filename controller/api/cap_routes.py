@@ -37,7 +37,7 @@ from controller.services.warnings import (
     atom,
 )
 
-#: Pushes with a wrong token from one address before it must wait (fifteen minutes).
+#: Pushes with a wrong token from one address before the next wrong one hears 429 (for fifteen minutes).
 WRONG_TRIES: Final = 30
 #: A body must be there in this many seconds: 4 MiB over a slow line.
 BODY_SECONDS: Final = 60.0
@@ -111,16 +111,15 @@ class CapRoutes:
         found = self._by_certificate(call.request)
         if found is not None:
             return found
-        now, keys = self._clock.now(), {f"address:{call.peer}": WRONG_TRIES}
-        self._throttle.attempt(keys, now)
         kind, _, token = call.request.headers.get("Authorization", "").partition(" ")
         found = self._sources.by_token(token.strip()) if kind.lower() == "bearer" else None
         if found is None:
+            # Only who is wrong is throttled: behind a proxy all come from one address, and nobody guesses 256 bits.
+            self._throttle.attempt({f"address:{call.peer}": WRONG_TRIES}, self._clock.now())
             raise UnauthenticatedError(
                 "push with the token of a source (Authorization: Bearer …) or with its client certificate",
                 code="unknown_source",
             )
-        self._throttle.succeeded(keys, "")
         return found
 
     def _by_certificate(self, request: web.Request) -> SourceEntry | None:

@@ -282,6 +282,8 @@ class WarningSources:
         certificates, more = read_certificates("certificates", spec.certificates)
         clients, still = read_certificates("client_certificates", spec.client_certificates)
         problems += [*more, *still]
+        if any(set(clients) & set(other.client_certificates) for other in self._entries.values() if other.id != own_id):
+            problems.append(FieldProblem("client_certificates", "another source shows this certificate", "taken"))
         if spec.policy.mode is Mode.AUTOMATIC and not certificates and not problems:
             problems.append(
                 FieldProblem("certificates", "automatic needs a certificate their signatures lead to", "required")

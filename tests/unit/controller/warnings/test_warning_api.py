@@ -92,6 +92,14 @@ async def test_push_answers_for_every_alert_and_needs_a_source(tmp_path: Path) -
             assert f'loa_warnings_received_total{{source="{source}"}} 1.0' in await response.text()
 
 
+async def test_strangers_who_guess_tokens_lock_out_themselves_only(tmp_path: Path) -> None:
+    async with open_staff(tmp_path / "data") as staff:
+        _, _, token = await district(staff)
+        codes = [(await push(staff, b"<x/>", f"lw_{n}"))[0] for n in range(32)]
+        assert (codes[0], codes[-1]) == (401, 429)
+        assert (await push(staff, xml(fresh()), token))[0] == 202
+
+
 async def test_rights_over_warnings_and_sources(tmp_path: Path) -> None:
     async with open_staff(tmp_path / "data") as staff:
         area, source, token = await district(staff)
@@ -141,6 +149,10 @@ async def test_a_source_is_checked_and_its_tokens_are_shown_once(tmp_path: Path)
         [listed] = shown["tokens"]
         assert (await staff.call("DELETE", f"{path}/tokens/{listed['id']}"))[0] == 204
         assert (await push(staff, xml(fresh()), token))[0] == 401
+        twin = {"name": "Hai", "area_id": area, "client_certificates": [pem()]}
+        assert (await staff.call("POST", "/api/v1/warning-sources", twin))[0] == 201
+        status, problem = await staff.call("PATCH", path, {"client_certificates": [pem()]})
+        assert (status, problem["fields"][0]["code"]) == (422, "taken")
         _, rows = await staff.call("GET", f"/api/v1/audit?subject={source}")
         assert [row["action"] for row in rows["items"]] == [
             "warning_source.revoke_token",
