@@ -24,9 +24,11 @@ from controller.services.alerts.model import (
     VOICE_LIFE,
     Alert,
     AlertKind,
+    AlertState,
     Category,
     Message,
     Repetition,
+    Step,
 )
 from controller.services.alerts.register import AlertRegister, Used, decision
 from controller.services.alerts.sounding import approved
@@ -35,7 +37,7 @@ from controller.services.alerts.watch import BoardRoom
 from controller.services.context import Actor, Clock
 from controller.services.directory import Directory
 from controller.services.dispatch import Courier, Sheet
-from controller.services.errors import BusyError, ConflictError
+from controller.services.errors import BusyError, ConflictError, ServiceError
 from controller.services.order_rules import OrderMemory, Start
 from protocol.documents import WithdrawOrder
 from schedules.ladder import Priority
@@ -45,12 +47,26 @@ _SILENCE_LIFE: Final = timedelta(hours=24)
 _TWICE: Final = Repetition(2, timedelta(seconds=5))
 
 
+class _Billing(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+class VoiceSession(Protocol):
+    """A live session, as far as an alert must name it."""
+
+    @property
+    def billing(self) -> _Billing:
+        """What it is announced as."""
+        ...
+
+
 class Voice(Protocol):
     """The live desk, as far as an emergency's voice goes."""
 
     async def start_emergency(
         self, actor: Actor, *, clusters: Collection[str], title: str, alert_id: str, max_duration: timedelta
-    ) -> object:
+    ) -> VoiceSession:
         """Open a voice of class 90."""
         ...
 
@@ -200,12 +216,23 @@ class AlertSender:
         alert = replace(alert, expires=now + VOICE_LIFE)
         await self.record(act, alert)
         self._boards.open(alert.id, (), alert.clusters, now, now + VOICE_LIFE)
-        session = await self.voice.start_emergency(
-            act.actor, clusters=alert.clusters, title=alert.title, alert_id=alert.id, max_duration=VOICE_LIFE
-        )
-        alert = replace(alert, voice=str(getattr(session, "id", "")))
+        speaker = self._composer_of(alert) or act.actor  # who asked for the microphone speaks
+        try:
+            session = await self.voice.start_emergency(
+                speaker, clusters=alert.clusters, title=alert.title, alert_id=alert.id, max_duration=VOICE_LIFE
+            )
+        except ServiceError as error:
+            ended = Step(alert.composed.by, now, error.detail)
+            failed = replace(alert, state=AlertState.EXPIRED, ended=ended, fault=f"{error.code}: {error.detail}")
+            await self.record(Act("fail", act.actor), failed)
+            raise
+        alert = replace(alert, voice=session.billing.id)
         self._register.put(alert)
         return alert
+
+    def _composer_of(self, alert: Alert) -> Actor | None:
+        user = self._directory.users.get(alert.composed.by.user_id)
+        return None if user is None else Actor(user.id, user.name, user.grants)
 
     def _all_clear(self) -> Message:
         ready = next((each for each in self._book.in_use() if each.spec.category is Category.ALL_CLEAR), None)

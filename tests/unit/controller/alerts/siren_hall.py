@@ -103,11 +103,13 @@ async def open_hall(folder: Path, *, clusters: int = 3, furnish: bool = True, **
     """A furnished district."""
     async with open_stage(folder, tasks=False, **flags) as stage:
         hall = Hall(stage)
-        speaking = asyncio.create_task(hall.desk.run(), name="alert speech")
+        works = (hall.desk.run, stage.air.live.run)
+        running = [asyncio.create_task(work(), name=work.__qualname__) for work in works]
         try:
             if furnish:
                 await hall.furnish(clusters)
             yield hall
         finally:
-            speaking.cancel()
-            await asyncio.gather(speaking, return_exceptions=True)
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)

@@ -388,3 +388,19 @@ async def test_emergencies_have_a_rate_of_their_own(tmp_path: Path) -> None:
         with pytest.raises(TooManyError):
             await hall.desk.confirm(hall.minh, composed.alert.id, composed.code)
         await hall.desk.override(hall.lan, composed.alert.id, "the other account is exhausted")
+
+
+async def test_a_voice_is_opened_for_who_composed_it_and_ends_with_the_alert(tmp_path: Path) -> None:
+    async with open_hall(tmp_path) as hall:
+        composed = await hall.armed(kind=AlertKind.VOICE, template=None, title="Vỡ đập")
+        assert composed.alert.priority is Priority.EMERGENCY_LIVE
+        given = await hall.desk.confirm(hall.minh, composed.alert.id, composed.code)
+        live = hall.stage.air.live
+        (session,) = live.sessions(ADMIN)
+        assert (session.billing.id, session.billing.alert_id) == (given.voice, given.id)
+        assert session.billing.actor.name == "lan"
+        assert set(session.billing.clusters) == set(hall.clusters)
+        await hall.desk.cancel(hall.minh, given.id)
+        assert session.billing.alert_id == given.id
+        await until(lambda: session.state in {"closing", "ended"})
+        assert hall.desk.get(hall.lan, given.id).state is AlertState.CANCELLED
