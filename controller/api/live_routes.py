@@ -75,7 +75,7 @@ class LiveSessionView(Schema):
     on_air: datetime | None
     ends: datetime | None = Field(description="The hard stop")
     ended: datetime | None
-    code: str = Field(description="Why it ended")
+    code: str = Field(description="Why it ended, or what is wrong with its address meanwhile")
     peak_db: float | None
     rms_db: float | None
     silent_s: float

@@ -22,7 +22,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -65,6 +64,39 @@ class Studio:
     policy: AddressPolicy
     encoder: EncoderFactory
     catalogue: Catalogue
+
+
+class AddressFeed:
+    """An address or a station on air: a carrier of its own, since it may have to be heard sooner than a relay."""
+
+    def __init__(self, url: str, means: Means, studio: Studio) -> None:
+        self._url = url
+        self._m = means
+        self._studio = studio
+        self._carrier: Carrier | None = None
+
+    @property
+    def trouble(self) -> tuple[str, datetime] | None:
+        """Why nothing comes, and since when."""
+        state = None if self._carrier is None else self._carrier.state
+        if state is None or state.state == "sounding":
+            return None
+        return state.code or state.state, state.since
+
+    async def __call__(self, start: MediaUs, listener: Callable[[Chunk], None]) -> None:
+        """See the port."""
+        lead = self._m.opener.leads.lead_us((), SourceKind.LIVE)
+        self._carrier = Carrier(
+            lambda: self._url,
+            policy=self._studio.policy,
+            encoder=self._studio.encoder,
+            media=self._m.media,
+            clock=self._m.clock,
+            start=start,
+            pace=Pace.of(SourceKind.LIVE, max(lead, 1_000_000)),
+        )
+        self._carrier.listeners.append(listener)
+        await self._carrier.run()
 
 
 class LiveDesk:
@@ -337,21 +369,7 @@ class LiveDesk:
             self._studio.policy.check(url)
         except FeedRefusedError as error:
             raise InvalidError(str(error), code=error.code) from error
-        return partial(self._carry, url)
-
-    async def _carry(self, url: str, start: MediaUs, listener: Callable[[Chunk], None]) -> None:
-        lead = self._m.opener.leads.lead_us((), SourceKind.LIVE)
-        carrier = Carrier(
-            lambda: url,
-            policy=self._studio.policy,
-            encoder=self._studio.encoder,
-            media=self._m.media,
-            clock=self._m.clock,
-            start=start,
-            pace=Pace.of(SourceKind.LIVE, max(lead, 1_000_000)),
-        )
-        carrier.listeners.append(listener)
-        await carrier.run()
+        return AddressFeed(url, self._m, self._studio)
 
     def _theirs(self, actor: Actor, session_id: str, permission: Permission = Permission.GO_LIVE) -> LiveSession:
         session = self.get(actor, session_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
 from audio.stream import SpeechFormat
@@ -47,8 +47,19 @@ class Speech(Protocol):
 
 
 SpeechFactory = Callable[[], AbstractAsyncContextManager[Speech]]
-#: Fetches the sound of an address: told the first instant it may sound, hands chunks to the listener until cancelled.
-Feed = Callable[[MediaUs, Callable[[Chunk], None]], Awaitable[None]]
+
+
+class Feed(Protocol):
+    """Fetches the sound of an address."""
+
+    @property
+    def trouble(self) -> tuple[str, datetime] | None:
+        """Why nothing comes, and since when; None while it sounds."""
+        ...
+
+    def __call__(self, start: MediaUs, listener: Callable[[Chunk], None]) -> Awaitable[None]:
+        """Fetch until cancelled; ``start`` is the first instant it may sound."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ Rules kept here:
    back, then the session ends. A long silence is told to him.
 3. It ends at its hard stop. The signed stream itself ends a moment later, so agents stop even if we do not.
 4. What was sent is recorded, to the packet.
-5. A STOP order silences at once and plays no chime.
+5. An address that cannot be heard for :attr:`LiveTimes.silence` ends the session; why is shown meanwhile.
+6. A STOP order silences at once and plays no chime.
 
 Not here: who may speak where (:mod:`controller.services.live.desk`), when packets play
 (:mod:`controller.services.live.pacing`), fetching of addresses (:mod:`controller.services.carrier`).
@@ -162,7 +163,7 @@ class LiveSession:
             on_air=self.on_air,
             ends=self.ends,
             ended=self.ended,
-            code=self._code,
+            code=self._code or (self._feed.trouble or ("",))[0] if self._feed is not None else self._code,
             peak_db=None if self._level is None else round(self._level.peak_db, 1),
             rms_db=None if self._level is None else round(self._level.rms_db, 1),
             silent_s=round(silent, 1) if self.billing.input.spoken else 0.0,
@@ -308,6 +309,9 @@ class LiveSession:
         elif self.ends is not None and now >= self.ends - WARNING and not self._warned:
             self._warned = True
             self._tell({"type": "warning", "code": "time", "left_s": round((self.ends - now).total_seconds())})
+        trouble = None if self._feed is None else self._feed.trouble
+        if trouble is not None and now - trouble[1] >= self._m.times.silence:
+            self.stop(trouble[0])
         if self._absent_since is not None and self.billing.input.spoken:
             if now - self._absent_since >= self._m.times.reconnect:
                 self.stop("speaker_gone")

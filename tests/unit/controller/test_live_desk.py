@@ -355,12 +355,26 @@ async def test_an_address_goes_on_air_between_two_chimes(tmp_path: Path) -> None
         desk.stop(OPERATOR, session.billing.id)
         await until(lambda: session.state is LiveState.ENDED and not stage.gateway.streams)
         assert station.listeners == 0
+        assert session.view().code == "ended_by_speaker"
         bundles = sent(stage)
         assert bundles[-1].end
         kinds = [key for key, _ in itertools.groupby(one == PACKET for each in bundles for one in each.packets)]
         assert kinds == [True, False, True], "a chime, the address, a chime"
         for before, after in itertools.pairwise(bundles):
             assert after.play_at >= before.play_at + before.samples * 1_000_000 // 48_000
+
+
+async def test_an_address_that_is_dead_is_said_and_given_up(tmp_path: Path) -> None:
+    async with open_stage(tmp_path, tasks=False) as stage, live(stage) as desk:
+        area = await stage.area()
+        await stage.cluster(area, "A")
+        request = LiveRequest(Scope(areas=(area,)), input=InputKind.URL, address="http://127.0.0.1:1/x")
+        session = await desk.start(OPERATOR, request)
+        await until(lambda: session.view().code == "source_unreachable")
+        assert session.state is LiveState.ON_AIR
+        stage.clock.advance(seconds=61)
+        await until(lambda: session.state is LiveState.ENDED)
+        assert session.view().code == "source_unreachable"
 
 
 async def test_a_journal_that_cannot_be_written_opens_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
