@@ -30,11 +30,12 @@ from agent.cache.state import Batch, Key
 from agent.conductor.amplifier import AmplifierPort, NoAmplifier
 from agent.conductor.herald import Herald
 from agent.conductor.herald import Key as HeraldKey
+from agent.conductor.intake import Intake
 from agent.conductor.memory import ArbiterMemory, Armed, begun
 from agent.conductor.mute import Mute, Muted
 from agent.conductor.orders import Barred, Orders, Reference
 from agent.conductor.performance import Parts, Performance
-from agent.conductor.quarantine import Findings, Quarantine, renewed, search
+from agent.conductor.quarantine import Findings, renewed, search
 from agent.conductor.stage import Act
 from agent.errors import AgentError
 from protocol.documents import CloseStreamOrder, Command, ReleaseOrder, SilentTestOrder, StopOrder
@@ -43,9 +44,6 @@ from schedules.arbiter import (
     Decision,
     Event,
     EventKind,
-    LiveSource,
-    Order,
-    PlayNow,
     Situation,
     Sounding,
     State,
@@ -73,7 +71,6 @@ REMEMBER_US = 600_000_000
 #: Digits of the microseconds until the year 9999.
 _LONGEST_FLOOR = 18
 _AFTER_US = 1_000
-_MOMENT = timedelta(microseconds=1)
 
 
 class Conductor:
@@ -85,9 +82,8 @@ class Conductor:
         self.orders = Orders()
         self.mute = Mute()
         self.herald = Herald(self._reference)
-        self._quarantine = Quarantine()
+        self._intake = Intake(self.orders, parts.streams, parts.watch)
         self._muted_told: set[str] = set()
-        self._stop_given: datetime | None = None  # when the newest STOP of this run was issued
         #: A silent test was ordered.
         self.on_test: Callable[[Reference], None] = lambda _: None
         self._show = Performance(parts, self.orders, lambda: self._situation.settings)
@@ -122,7 +118,7 @@ class Conductor:
         try:
             if Key.MUTE in values:
                 self.mute.restore(values[Key.MUTE])
-            guilty = self._quarantine.restore(values[Key.QUARANTINE]) if Key.QUARANTINE in values else ()
+            guilty = self._intake.quarantine.restore(values[Key.QUARANTINE]) if Key.QUARANTINE in values else ()
         except ValueError as error:
             self._p.watch.report("state_lost", f"mute and quarantine could not be read: {error}")
             return
@@ -161,7 +157,7 @@ class Conductor:
 
     def set_plan(self, items: tuple[Item, ...]) -> None:
         """A new plan. A sounding occurrence that is still in it goes on untouched."""
-        self._situation = self._situation.updated(items=self._allowed(items))
+        self._situation = self._situation.updated(items=self._intake.items(items, self.settings.cluster_id))
         self._refresh_needs()
         self._poke()
 
@@ -171,7 +167,7 @@ class Conductor:
         match command.order:
             case StopOrder(hold):
                 self._show.stage.silence()
-                self._stop_given = command.issued
+                self._intake.stop_given = command.issued
                 if hold is not None:
                     self._mute_by_order(command, hold, now)
             case ReleaseOrder():
@@ -257,7 +253,7 @@ class Conductor:
         muted = self.mute.at(now)
         self._tell_mute(muted, now)
         armed = self._show.carry_out(self._decision if muted is None else _nothing(self._decision), now_us)
-        self._quarantine.watch(self._show.stage.acts, now_us)
+        self._intake.quarantine.watch(self._show.stage.acts, now_us)
         self._switch(on=self._decision.amplifier and muted is None)
         self._due = self._next(now_us)
         self._save(armed)
@@ -276,53 +272,13 @@ class Conductor:
             return advance(self._state, self._situation, now)
 
     def _set_aside(self, found: Findings, now: datetime, error: Exception) -> None:
-        watch = self._p.watch
-        for order in found.orders:
-            self.orders.drop(order)
         cluster = self.settings.cluster_id
-        for item in (*found.items, *(one.item for one in found.orders if isinstance(one, PlayNow))):
-            self._quarantine.ban(item.occurrence_for(cluster))
-            watch.report("quarantined", f"{item.title or item.rule_id} cannot be decided on and is set aside: {error}")
-        for source in found.live:
-            self._p.streams.close(source.stream_id)
-            watch.report("quarantined", f"stream {source.stream_id:016x} cannot be decided on and is closed: {error}")
+        self._intake.set_aside(found, cluster, error)
         if found.state_lost:
             self._state = renewed(now)
-            watch.report("state_lost", f"what had sounded cannot be decided on and is begun anew: {error}")
-        items = self._allowed(self._situation.items)
-        live = self._live(self._p.clock.mono_us(), now)
-        self._situation = self._situation.updated(items=items, orders=self._orders(), live=live)
-
-    def _allowed(self, items: tuple[Item, ...]) -> tuple[Item, ...]:
-        """Without what is set aside."""
-        banned = self._quarantine.banned
-        if not banned:
-            return items
-        cluster = self.settings.cluster_id
-        return tuple(item for item in items if item.occurrence_for(cluster) not in banned)
-
-    def _live(self, now_us: MonoUs, now: datetime) -> tuple[LiveSource, ...]:
-        """The open streams. A STOP does not stop what was opened after it was given, however late both came."""
-        found = self._p.streams.sources(now_us, now)
-        stopped_at, given = self._state.stopped_at, self._stop_given
-        if stopped_at is None or given is None:
-            return found
-        raised = []
-        for source in found:
-            stream = self._p.streams.get(source.stream_id)
-            after = stream is not None and stream.gate.opened.opened > given and source.opened_at <= stopped_at
-            raised.append(replace(source, opened_at=stopped_at + _MOMENT) if after else source)
-        return tuple(raised)
-
-    def _orders(self) -> tuple[Order, ...]:
-        banned, cluster = self._quarantine.banned, self.settings.cluster_id
-        if not banned:
-            return self.orders.all
-        return tuple(
-            order
-            for order in self.orders.all
-            if not isinstance(order, PlayNow) or order.item.occurrence_for(cluster) not in banned
-        )
+            self._p.watch.report("state_lost", f"what had sounded cannot be decided on and is begun anew: {error}")
+        self._situation = self._situation.updated(items=self._intake.items(self._situation.items, cluster))
+        self._gather(self._p.clock.mono_us(), now)
 
     # -- mute and tidings ---------------------------------------------------------------------------------
 
@@ -408,8 +364,8 @@ class Conductor:
 
     def _gather(self, now_us: MonoUs, now: datetime) -> None:
         """Bring the situation up to date; it stays the same object when nothing changed."""
-        live = self._live(now_us, now)
-        orders = self._orders()
+        live = self._intake.live(now_us, now, self._state.stopped_at)
+        orders = self._intake.orders(self.settings.cluster_id)
         if live != self._situation.live or orders != self._situation.orders:
             self._situation = self._situation.updated(live=live, orders=orders)
         self._p.watch.set_fault(
@@ -457,7 +413,7 @@ class Conductor:
             self._p.ledger.post(self._memory.arm(armed.since, future))
         batch = self._memory.changes(self._state)
         plays = self._show.book.take_batch()
-        suspicion = self._quarantine.changes()
+        suspicion = self._intake.quarantine.changes()
         if suspicion is not None:
             plays = (plays or Batch()).then(Batch(memory={Key.QUARANTINE: suspicion}))
         if batch is None and plays is None:
@@ -486,7 +442,7 @@ class Conductor:
         muted = self.mute.at(self._p.wall.now(now_us))
         if muted is not None:
             instants.append(self._p.wall.to_mono(muted.until))
-        safe = self._quarantine.next_look(self._show.stage.acts, now_us)
+        safe = self._intake.quarantine.next_look(self._show.stage.acts, now_us)
         if safe is not None:
             instants.append(safe)
         change = self._p.streams.next_change(now_us)
