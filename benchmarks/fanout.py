@@ -155,7 +155,7 @@ def _icecast(count: int) -> float:
     seconds = 15.0
     with (
         tempfile.TemporaryDirectory(prefix="loa-bench-") as name,
-        Icecast(Path(name), "mp3", bitrate="32k", clients=count + 10) as station,
+        Icecast(Path(name), "mp3", bitrate="32k", clients=count + 10, burst=0) as station,
         _Crowd() as crowd,
     ):
         crowd.connect("icecast", station.port, ["/radio.mp3"] * count)

@@ -79,6 +79,8 @@ class FaultBook:
 
     def put(self, code: str, detail: str, now: datetime, *, raised: bool) -> bool:
         """Set or clear a fault the controller itself knows of (code ``link_…``). True: it changed."""
+        if not raised and code not in self._lines:  # thousands of well boxes are looked at every few seconds
+            return False
         line = self._line(code)
         if line is None:
             return False

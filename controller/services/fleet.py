@@ -4,8 +4,8 @@
 2. A box that is not connected, or says nothing, is *offline* after 60 s (90 s when its line still stands): with the
    controller's look every 5 s the fault is on the technician's screen within the 100 s of EN 54-16.
 3. "Playing" is what a status said that is not older than 90 s; otherwise it is unknown and not shown as playing.
-4. Status and time of last contact are written every 30 s in one transaction for all boxes; a crash loses that much of
-   telemetry and nothing else.
+4. Status and time of last contact are written every 30 s; a crash loses that much of telemetry and nothing else.
+   Looking and writing go by :data:`_AT_ONCE` boxes, so that nothing on air waits for thousands.
 5. What agents refuse as forged, replayed or foreign is counted for each box and kept (20 rows in ten minutes a box at
    most; the counters go on).
 
@@ -15,6 +15,7 @@ what is to be told (:class:`Briefer`).
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -47,6 +48,7 @@ _GONE_US: Final = 60_000_000
 _SILENT_US: Final = 90_000_000
 _LOOK_S: Final = 5.0
 _WRITE_S: Final = 30.0
+_AT_ONCE: Final = 100
 _EVENTS: Final = 20
 _EVENT_WINDOW: Final = timedelta(minutes=10)
 _EVENTS_WAITING: Final = 2000
@@ -327,8 +329,10 @@ class FleetService:
 
     async def look(self) -> None:
         """Raise and clear the faults the controller itself can see."""
-        now, now_us = self._clock.now(), self._clock.mono_us()
-        for entry in list(self._directory.agents.values()):
+        for number, entry in enumerate(list(self._directory.agents.values())):
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+                now, now_us = self._clock.now(), self._clock.mono_us()
             if not entry.approved:
                 self._boxes.pop(entry.id, None)
                 self._leads.forget(entry.id)
@@ -346,30 +350,34 @@ class FleetService:
     async def write(self) -> None:
         """Write status, last contact and security events to the database; what fails is written next time."""
         changed = [box for box in self._boxes.values() if box.changed and box.last_seen is not None]
-        events = list(self._events)
-        if not changed and not events:
-            return
-        rows = [
-            {
-                "agent": box.agent_id,
-                "seen": box.last_seen,
-                "status": {} if box.status is None else box.status.model_dump(mode="json"),
-                "soft": box.software,
-            }
-            for box in changed
-        ]
-        for box in changed:
+        try:
+            for first in range(0, len(changed), _AT_ONCE):
+                await self._write_boxes(changed[first : first + _AT_ONCE])
+            await self._write_events()
+        except StoreError as error:
+            _log.warning("fleet_not_written", reason=str(error))
+
+    async def _write_boxes(self, boxes: Sequence[Box]) -> None:
+        """Raises StoreError; what is not written stays marked."""
+        rows = []
+        for box in boxes:
             box.changed = False
+            status = {} if box.status is None else box.status.model_dump(mode="json")
+            rows.append({"agent": box.agent_id, "seen": box.last_seen, "status": status, "soft": box.software})
         try:
             async with self._db.telemetry() as session:
-                if rows:
-                    await (await session.connection()).execute(_UPDATE, rows)
-                session.add_all([tables.SecurityEvent(**event.model_dump(exclude={"id"})) for event in events])
-        except StoreError as error:
-            for box in changed:
+                await (await session.connection()).execute(_UPDATE, rows)
+        except StoreError:
+            for box in boxes:
                 box.changed = True
-            _log.warning("fleet_not_written", reason=str(error))
+            raise
+
+    async def _write_events(self) -> None:
+        events = list(self._events)
+        if not events:
             return
+        async with self._db.telemetry() as session:
+            session.add_all([tables.SecurityEvent(**event.model_dump(exclude={"id"})) for event in events])
         for _ in events:
             self._events.popleft()
 

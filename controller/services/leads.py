@@ -81,6 +81,7 @@ class Leads:
         """``now_us``: the controller's monotonic clock."""
         self._now_us = now_us
         self._lines: dict[str, _Line] = {}
+        self._out: set[str] = set()  # whose lines are out for some kind
 
     def heard(self, agent_id: str, status: Status) -> None:
         """An agent told how it is."""
@@ -94,10 +95,15 @@ class Leads:
         if arrivals.p995_ms is not None:
             line.delay_us, line.measured_us = arrivals.p995_ms * 1000, self._now_us()
         self._judge(line)
+        if line.out:
+            self._out.add(agent_id)
+        else:
+            self._out.discard(agent_id)
 
     def forget(self, agent_id: str) -> None:
         """It is no longer approved."""
         self._lines.pop(agent_id, None)
+        self._out.discard(agent_id)
 
     # --- the port -------------------------------------------------------------------------------------------------
 
@@ -114,17 +120,17 @@ class Leads:
     def left_out(self, agents: Iterable[str], kind: SourceKind) -> frozenset[str]:
         """Stragglers beyond the cap of the kind: the others do not wait for them."""
         now, lines = self._now_us(), self._lines
-        return frozenset(one for one in agents if one in lines and self._straggles(lines[one], kind, now))
+        return frozenset(one for one in self._out.intersection(agents) if self._straggles(lines[one], kind, now))
 
     # --- for people -----------------------------------------------------------------------------------------------
 
     def complaint(self, agent_id: str) -> str | None:
         """Why an agent is left out of live sound, in words for a technician; None while it is not."""
-        line, now = self._lines.get(agent_id), self._now_us()
-        if line is None or line.delay_us is None:
+        if agent_id not in self._out:
             return None
+        line, now = self._lines[agent_id], self._now_us()
         kinds = [kind.value for kind in SourceKind if self._straggles(line, kind, now)]
-        if not kinds:
+        if not kinds or line.delay_us is None:
             return None
         return f"live sound arrives up to {line.delay_us / 1e6:.1f} s late; left out of: {', '.join(kinds)}"
 

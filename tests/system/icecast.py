@@ -14,7 +14,7 @@ from typing import Self
 from tests.system.processes import Process, free_port, wait_until
 
 _CONFIG = """<icecast>
-  <limits><clients>{clients}</clients><burst-size>0</burst-size><sources>2</sources><source-timeout>5</source-timeout></limits>
+  <limits><clients>{clients}</clients>{burst}<sources>2</sources><source-timeout>5</source-timeout></limits>
   <authentication>
     <source-password>hackme</source-password><admin-user>admin</admin-user><admin-password>hackme</admin-password>
   </authentication>
@@ -40,13 +40,21 @@ class Icecast:
     """Use as a context manager; :attr:`url` is the station's address. ``tone_hz`` is what it plays."""
 
     def __init__(
-        self, folder: Path, codec: str = "mp3", tone_hz: int = 1000, *, bitrate: str | None = None, clients: int = 50
+        self,
+        folder: Path,
+        codec: str = "mp3",
+        tone_hz: int = 1000,
+        *,
+        bitrate: str | None = None,
+        clients: int = 50,
+        burst: int | None = None,
     ) -> None:
         self._folder = folder
         self._codec = codec
         self._tone = tone_hz
         self._bitrate = bitrate
         self._clients = clients
+        self._burst = burst
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/radio.{codec}"
         self._server: Process | None = None
@@ -63,6 +71,7 @@ class Icecast:
             changeowner = "<changeowner><user>nobody</user><group>nogroup</group></changeowner>"
         self._folder.mkdir(parents=True, exist_ok=True)
         options = {"port": self.port, "folder": self._folder, "changeowner": changeowner, "clients": self._clients}
+        options["burst"] = "" if self._burst is None else f"<burst-size>{self._burst}</burst-size>"
         config = self._folder / "icecast.xml"
         config.write_text(_CONFIG.format(**options))
         self._server = self._stack.enter_context(Process("icecast", ["icecast2", "-c", config], self._folder))
