@@ -201,10 +201,6 @@ class WarningBook:
             )
         )
 
-    async def with_alert(self, alert_id: str) -> list[WarningEntry]:
-        """The warnings that an alert of ours was made from, or cancelled by."""
-        return await self._some(select(WarningRow).where(col(WarningRow.alert_id) == alert_id))
-
     async def in_state(self, state: State, limit: int = 500) -> list[WarningEntry]:
         """Warnings in a state, oldest first."""
         return await self._some(

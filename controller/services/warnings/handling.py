@@ -33,7 +33,7 @@ from controller.services.warnings.model import SourceEntry, State, WarningEntry
 from controller.services.warnings.notice import Notice, notice_of
 from controller.services.warnings.outcome import alert_of, draft_of, from_warning
 from controller.services.warnings.placing import reach_of
-from controller.services.warnings.policy import Action, Case, Issued, Judgement, judge, judge_cancel
+from controller.services.warnings.policy import Action, Case, Issued, Judgement, in_force, judge, judge_cancel
 from controller.services.warnings.ports import Alerts, Notices
 from controller.services.warnings.reader import WarningReader
 from controller.services.warnings.sources import WarningSources
@@ -158,6 +158,7 @@ class WarningHandler:
         now = self._clock.now()
         linked = await self._links.linked(notice, source) if notice.msg_type == "Update" else Linked()
         await self._links.supersede(entry, linked)
+        notice = in_force(notice, now)
         reach = await reach_of(notice, source, self._directory, self._reader)
         template = source.template_for(event_names(notice))
         case = Case(

@@ -42,14 +42,12 @@ class NoticeInfo:
     language: str
     event: str
     codes: tuple[str, ...] = ()  # values of <eventCode>
-    categories: tuple[str, ...] = ()
     responses: tuple[str, ...] = ()
     severity: str = "Unknown"
     urgency: str = "Unknown"
     certainty: str = "Unknown"
-    onset: datetime | None = None
+    effective: datetime | None = None
     expires: datetime | None = None
-    sender_name: str = ""
     headline: str = ""
     description: str = ""
     instruction: str = ""
@@ -132,14 +130,12 @@ def _info(info: CapInfo) -> NoticeInfo:
         language=info.spoken_language,
         event=info.event or "",
         codes=tuple(code.value for code in info.event_codes),
-        categories=info.categories,
         responses=info.response_types,
         severity=info.severity or "Unknown",
         urgency=info.urgency or "Unknown",
         certainty=info.certainty or "Unknown",
-        onset=info.onset,
+        effective=info.effective,
         expires=info.expires,
-        sender_name=info.sender_name,
         headline=info.headline,
         description=info.description,
         instruction=info.instruction,

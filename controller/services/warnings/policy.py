@@ -17,7 +17,7 @@ Pure: ``now`` is an argument. Not here: what is done about it (:mod:`controller.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Final, Literal, Self
@@ -135,7 +135,20 @@ def expires_at(notice: Notice) -> datetime:
     """When the last part of a warning ends; a day after it was sent when it does not say."""
     said = [info.expires for info in notice.infos if info.expires is not None]
     whole = said and len(said) == len(notice.infos)
-    return max(said) if whole else max([*said, notice.sent + LIFE_UNSAID])
+    return max(said) if whole else max([*said, _day_after(notice.sent)])
+
+
+def in_force(notice: Notice, now: datetime) -> Notice:
+    """The warning without its parts that are over; as it is when all of them are."""
+    lasting = tuple(info for info in notice.infos if (info.expires or _day_after(notice.sent)) > now)
+    return replace(notice, infos=lasting) if lasting else notice
+
+
+def _day_after(sent: datetime) -> datetime:
+    try:
+        return sent + LIFE_UNSAID
+    except OverflowError:  # sent on the last day that a calendar has
+        return sent
 
 
 def judge(notice: Notice, policy: WarningPolicy, case: Case, *, now: datetime) -> Judgement:
@@ -217,6 +230,7 @@ def _not_automatic(notice: Notice, case: Case, now: datetime) -> tuple[str, ...]
             (f"signature_{notice.signature}", notice.signature != "valid"),
             ("no_expiry", any(info.expires is None for info in notice.infos)),
             ("from_the_future", notice.sent > now + AHEAD),
+            ("not_yet_effective", any((info.effective or now) > now + AHEAD for info in notice.infos)),
             ("stale", notice.sent < now - FRESH),
             ("no_template", not case.template),
             ("all_clear", any("AllClear" in info.responses for info in notice.infos)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from controller.services.context import SYSTEM, Role
 from controller.services.errors import ConflictError, ForbiddenError, InvalidError, TooManyError
 from controller.services.warnings import Changes, Mode, State, WarningFilter, WarningPolicy
 from controller.services.warnings.intake import PER_MINUTE
+from tests.unit.controller.desk import START
 from tests.unit.controller.warnings.warning_kit import (
     SENDER,
     World,
@@ -298,6 +299,22 @@ async def test_what_reaches_nobody_is_shown(world: World) -> None:
     assert caught.value.code == "no_cluster"
     made = await world.people.accept(SYSTEM, entry.id, Changes(clusters=(world.clusters["Tà Rụt"],), template="tp_x"))
     assert world.alerts.kept[made.alert_id].draft.template == "tp_x"
+
+
+async def test_places_of_a_part_that_is_over_are_not_reached(world: World) -> None:
+    source = await world.source(policy=PROPOSE)
+    over = info(expires=START - timedelta(minutes=1))
+    lasting = info(areas=(circle(16.40, 107.02, 2.0),), headline="Vẫn còn")
+    entry = await world.taken(source, flood(infos=(over, lasting)))
+    assert entry.clusters == (world.clusters["Tà Rụt"],)
+    assert entry.proposal["title"] == "Vẫn còn"
+
+
+async def test_a_warning_of_the_year_9999_is_kept_as_well_as_any(world: World) -> None:
+    source = await world.automatic()
+    last = datetime(9999, 12, 31, 23, 59, tzinfo=UTC)
+    entry = await world.taken(source, flood(sent=last, infos=(info(expires=None),)), signed=True)
+    assert (entry.state, "from_the_future" in entry.reasons) == (State.PROPOSED, True)
 
 
 async def test_a_source_speaks_only_for_its_own_area(world: World) -> None:

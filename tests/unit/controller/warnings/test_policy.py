@@ -20,6 +20,7 @@ from controller.services.warnings.policy import (
     WarningPolicy,
     WarningRule,
     expires_at,
+    in_force,
     judge,
     judge_cancel,
 )
@@ -66,6 +67,7 @@ def test_an_event_code_names_the_event_too() -> None:
         (replace(NOTICE, infos=(replace(INFO, responses=("AllClear",)),)), GOOD, "all_clear"),
         (replace(NOTICE, sent=NOW + timedelta(hours=1)), GOOD, "from_the_future"),
         (replace(NOTICE, sent=NOW - timedelta(hours=7)), GOOD, "stale"),
+        (replace(NOTICE, infos=(replace(INFO, effective=NOW + timedelta(hours=1)),)), GOOD, "not_yet_effective"),
         (NOTICE, replace(GOOD, template=False), "no_template"),
         (NOTICE, replace(GOOD, demoted=True), "demoted"),
     ],
@@ -140,6 +142,15 @@ def test_a_cancel_acts_by_itself_only_on_what_acted_by_itself() -> None:
 def test_what_does_not_say_when_it_ends_ends_after_a_day() -> None:
     assert expires_at(NOTICE) == INFO.expires
     assert expires_at(replace(NOTICE, infos=(replace(INFO, expires=None),))) == NOTICE.sent + timedelta(hours=24)
+
+
+def test_parts_that_are_over_say_nothing_any_more() -> None:
+    over = replace(INFO, expires=NOW - timedelta(minutes=1), severity="Extreme")
+    minor = replace(INFO, severity="Minor")
+    assert in_force(replace(NOTICE, infos=(over, minor)), NOW).infos == (minor,)
+    assert in_force(replace(NOTICE, infos=(over,)), NOW).infos == (over,)
+    last = datetime(9999, 12, 31, 23, 59, tzinfo=UTC)
+    assert expires_at(replace(NOTICE, sent=last, infos=(replace(INFO, expires=None),))) == last
 
 
 words = st.sampled_from(
