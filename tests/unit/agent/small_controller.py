@@ -29,6 +29,8 @@ from protocol.documents import (
     Order,
     PlanManifest,
     Settings,
+    StockClip,
+    StockKind,
     StreamOpen,
     Targets,
     body_sha256,
@@ -132,6 +134,7 @@ class SmallController:
         self.ack_records = True
         self.content: dict[str, bytes] = {}
         self.served: Counter[str] = Counter()
+        self.stock: tuple[StockClip, ...] = ()
         self.ranges: list[str] = []
         self.on_session: list[Callable[[Session], list[Message]]] = []
         self.waiting: list[ControllerCode] = []
@@ -197,6 +200,11 @@ class SmallController:
         self.content[sha256] = body
         return Clip(sha256, Frames(frames), Approval("us_chair", utc()))
 
+    def stocked(self, clip: Clip, kind: StockKind = StockKind.TEMPLATE) -> Clip:
+        """The next settings name it as stock."""
+        self.stock += (StockClip(clip.sha256, clip.frames, len(self.content[clip.sha256]), kind),)
+        return clip
+
     def settings(self, agent_id: str, /, **changes: Any) -> bytes:
         base: dict[str, Any] = {
             "cluster_id": self.agents[agent_id],
@@ -206,7 +214,9 @@ class SmallController:
         now = utc()
         cluster = ClusterSettings(**(base | changes))
         return self.seal(
-            Settings(agent_id, self.keys.term, self.next_seq("settings"), now, now + timedelta(days=400), cluster)
+            Settings(
+                agent_id, self.keys.term, self.next_seq("settings"), now, now + timedelta(days=400), cluster, self.stock
+            )
         )
 
     def plan(self, agent_id: str, items: tuple[Item, ...], /, **changes: Any) -> bytes:
