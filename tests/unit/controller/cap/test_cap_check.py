@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from controller.cap import sign_alert
+from controller.cli.output import UsageFault
 from controller.cli.tree import build
 from tests.unit.controller.cap.cap_kit import CORPUS, FLOOD, identity
 
@@ -96,9 +97,9 @@ def test_trust(tmp_path: Path) -> None:
 def test_a_certificate_that_is_none(tmp_path: Path, flood: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "cert").write_bytes(content)
-    result = process(flood, "--trust", tmp_path / "cert")
-    assert (result.returncode, result.stdout) == (2, b"")
-    assert b"bad_trust" in result.stderr
+    with pytest.raises(UsageFault) as caught:
+        run(flood, "--trust", tmp_path / "cert")
+    assert (caught.value.code, caught.value.exit_code) == ("bad_trust", 2)
 
 
 def process(*arguments: str | Path | bytes) -> subprocess.CompletedProcess[bytes]:
@@ -117,7 +118,7 @@ def test_the_process(tmp_path: Path, flood: Path) -> None:
     people = process(odd)
     assert people.returncode == 0
     assert b"\x1b" not in people.stdout
-    assert process().returncode == 2
+    assert process(odd, "--trust", "./nowhere").returncode == 2
 
 
 def test_the_table_for_people(tmp_path: Path, flood: Path) -> None:

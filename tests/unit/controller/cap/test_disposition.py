@@ -126,7 +126,7 @@ def test_a_broken_signature_never_sounds() -> None:
 
 
 @given(alerts, moments)
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_what_sounds_is_actual_public_and_in_force(alert: CapAlert, now: datetime) -> None:
     reading = read_one(write_alert(alert), now=now)
     verdict = dispose(reading, now=now)

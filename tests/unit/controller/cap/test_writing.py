@@ -16,7 +16,7 @@ SENSE = {"expired", "stale", "no_info", "references_missing", "restriction_missi
 
 
 @given(alerts)
-@settings(max_examples=150)
+@settings(max_examples=60)
 def test_what_is_written_reads_back_the_same(alert: CapAlert) -> None:
     reading = read_one(write_alert(alert))
     assert reading.alert == alert
