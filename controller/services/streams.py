@@ -201,8 +201,8 @@ class StreamOpener:
             clusters = stream.clusters & remaining
             agents, left_out = self._listeners(clusters, kind)
             if not clusters:
+                streams.remove(stream)  # first: nothing may be sent into a stream that is being closed
                 await self.close([stream])
-                streams.remove(stream)
             elif agents != stream.agents:
                 stream.agents, stream.left_out = agents, left_out
                 await self._gateway.open_stream(stream.stream_id, stream.envelope, agents)
