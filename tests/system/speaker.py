@@ -20,11 +20,13 @@ FRAME = 960
 class SpeakerPerson:
     """Speaks ``sound`` into a session from the moment it is on air, in a thread of its own."""
 
-    def __init__(self, desk: Desk, session_id: str, sound: Samples, *, stop_after: bool = True) -> None:
+    def __init__(
+        self, desk: Desk, session_id: str, sound: Samples, *, stop_after: bool = True, token: str | None = None
+    ) -> None:
         self.told: list[dict[str, Any]] = []
         self.began: float | None = None  # UTC second at which the first sample was spoken
         self._url = f"{desk.url}/api/v1/live/{session_id}/microphone"
-        self._token = desk.token
+        self._token = token or desk.token
         self._sound = sound
         self._stop_after = stop_after
         self._thread = threading.Thread(target=lambda: asyncio.run(self._speak()), name="speaker", daemon=True)
