@@ -7,9 +7,9 @@ Sound starts at its sample against the converter's own time, is kept there by a 
 Rooms inside: values (``cues``, ``player``), the pure engine (``engine``, ``voice``, ``timeline``, ``servo``, ``dac``,
 ``level``, ``ring``), what fills it (``decoding``, ``live``), where it goes (``outputs``), and the two players.
 
-The mixer: the three buses of :mod:`schedules.ladder` lie one above the other, and the conductor says which cue stands
-where by its fader (``set_level``): open, softer, or shut. A cue whose fader is shut runs on along its line, so it is back
-in step to the sample. Whoever listens in (``hear``) gets what leaves for the output, behind the limiter.
+The mixer: the three buses of :mod:`schedules.ladder` lie one above the other, and the conductor says where each cue
+stands by its fader (``set_level``): open, softer, or shut. A cue whose fader is shut runs on along its line, so it is
+back in step to the sample. Whoever listens in (``hear``) gets what leaves for the output, behind the limiter.
 
 Beyond the contract it was asked for: ``attach(listener)``, ``set_output_delay``, a third listener call ``trouble``,
 ``ramp_ms`` on ``set_gain``; ``close`` is a coroutine.
