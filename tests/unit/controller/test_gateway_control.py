@@ -10,6 +10,7 @@ import pytest
 from sqlmodel import select
 
 from controller.gateway import GatewayLimits
+from controller.services.context import SYSTEM
 from controller.services.ports import Briefing
 from controller.store import StoreBusyError, tables
 from protocol.documents import DocumentKind
@@ -22,6 +23,8 @@ from protocol.messages import (
     CommandOffer,
     Event,
     KeySetOffer,
+    Progress,
+    ProgressStage,
     Records,
     RecordsAck,
     Refused,
@@ -204,6 +207,37 @@ async def test_status_faults_and_refusals_reach_the_fleet(plain: World) -> None:
     assert row is not None
     assert row.last_status["health"]["clock"] == "ready"
     assert row.software == "test 1"
+
+
+async def test_progress_of_emergencies_waits_for_no_database(plain: World) -> None:
+    """A board hears of it although records before it wait for a lock; a board that fails costs nobody a session."""
+    (agent,) = await plain.online()
+    heard: list[tuple[str, Progress]] = []
+
+    def broken(agent_id: str, progress: Progress) -> None:
+        raise ZeroDivisionError(agent_id, progress)
+
+    plain.fleet.watch_progress(broken)
+    plain.fleet.watch_progress(lambda *said: heard.append(said))
+    said = Progress(
+        term=1, seq=7, rule_id="al_lu", stage=ProgressStage.STARTED, at=plain.clock.now(), start_error_us=80
+    )
+    async with plain.db.transaction(SYSTEM) as tx:  # holds the lock that records need
+        tx.audit("test.hold", "lock")
+        await agent.say(Records(journal=JOURNAL, records=(record(1),)))
+        await agent.say(said)
+        await eventually(lambda: heard == [(agent.id, said)])
+    assert plain.fleet.online(agent.id)
+
+
+async def test_what_is_only_late_is_counted_and_is_no_attack(plain: World) -> None:
+    (agent,) = await plain.online()
+    at = plain.clock.now()
+    for code in ("expired", "drill_unmarked", "duplicate_key"):
+        await agent.say(Ack(document=DocumentKind.COMMAND, outcome=AckOutcome.REFUSED, code=code, at=at))
+    await eventually(lambda: len(plain.desk.acks) == 3)
+    assert plain.fleet.box(agent.id).refusals == {"expired": 1, "drill_unmarked": 1, "duplicate_key": 1}
+    assert plain.fleet.security_events == {"drill_unmarked": 1, "duplicate_key": 1}
 
 
 @pytest.mark.parametrize(
