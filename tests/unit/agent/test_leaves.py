@@ -14,11 +14,12 @@ import pytest
 from agent.conductor.amplifier import NoAmplifier, line_request, open_amplifier
 from agent.conductor.guard import LIMIT, WINDOW_US, StartGuard
 from agent.conductor.wall import SLEW_PPM, STEP_US, Reading, Source, SteadyWall
-from agent.errors import AgentError, ConfigError, SupervisionError
+from agent.errors import AgentError, ConfigError, LinkError, SupervisionError
 from agent.health.probe import Probe
 from agent.health.timekeeping import Timekeeper
 from agent.link.address import read_address
 from agent.link.backoff import FLOOR_S, SOON_S, SOON_TRIES, Backoff
+from agent.link.transport import Transport
 from agent.notify import SystemdNotifier
 from agent.supervise import Supervisor, together
 from agent.watch import EVENTS_WAITING, REPEAT_US, Watch
@@ -335,3 +336,18 @@ def test_bad_addresses_are_refused(url: str) -> None:
     with pytest.raises(ConfigError) as caught:
         read_address(url)
     assert caught.value.code == "bad_url"
+
+
+async def test_knocking_tells_whether_anybody_listens() -> None:
+    async def nobody(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    server = await asyncio.start_server(nobody, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with Transport() as transport:
+        await transport.knock(read_address(f"http://127.0.0.1:{port}"), within_s=5)
+        server.close()
+        await server.wait_closed()
+        with pytest.raises(LinkError) as refused:
+            await transport.knock(read_address(f"http://127.0.0.1:{port}"), within_s=5)
+    assert refused.value.code == "unreachable"
