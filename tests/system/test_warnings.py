@@ -102,8 +102,9 @@ def test_a_pushed_flood_warning_goes_its_whole_way(tmp_path: Path) -> None:
 
         accepted = first.post(f"{path}/accept", {})
         alert = f"/api/v1/alerts/{accepted['alert_id']}"
-        wait_until(lambda: first.get(alert)["state"] == "armed", 20, "its words are spoken")
+        wait_until(lambda: first.get(alert)["state"] != "composed", 60, "its words are spoken")
         shown = first.get(alert)
+        assert shown["state"] == "armed", shown
         assert (shown["origin"], shown["origin_reference"]) == ("cap", warning["id"])
         assert (shown["title"], shown["languages"], shown["clusters"]) == (warning["proposal"]["title"], ["en"], 1)
         second.post(f"{alert}/confirm", {"code": accepted["code"]})
