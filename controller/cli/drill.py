@@ -116,7 +116,7 @@ def cards(
 ) -> None:
     """How each box did in its last tests, the worst first."""
     with ApiClient() as api:
-        show(api.pages(f"{_PATH}/scorecard?last={last}"), _CARDS, as_json=as_json)
+        show(api.pages(f"{_PATH}/scorecard", {"last": last}), _CARDS, as_json=as_json)
 
 
 def _begin(api: ApiClient, body: dict[str, Any], *, as_json: bool, patience_s: float) -> None:

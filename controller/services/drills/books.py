@@ -69,7 +69,7 @@ class DrillBook:
         """
         drill = self._drills.get(drill_id)
         if drill is None:
-            raise NotFoundError(f"there is no drill {drill_id!r}")
+            raise NotFoundError(f"there is no drill {drill_id!r}", code="drill_not_found")
         return drill
 
     async def begin(self, actor: Actor, drill: Drill) -> None:
