@@ -123,8 +123,11 @@ class Board:
             return
         if state == "started" and rung.start_error_us is None:
             rung.start_error_us = said.start_error_us
-        if state == "finished" and rung.state != "finished":
-            rung.rounds += 1
+        if state == "finished" and said.code and not rung.sounded:
+            state = "stopped"  # it never began
+        elif state == "finished" and not said.code:
+            rung.times.setdefault("started", now)  # that it began was told while nobody listened
+            rung.rounds += rung.state != "finished"
         self._set(rung, state, said.code or "", now)
 
     def recorded(self, agent_id: str, record: PlayRecord, now: datetime) -> None:

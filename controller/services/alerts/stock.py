@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 
-from controller.services.alerts.model import Alert, Message, Tone
+from controller.services.alerts.model import Alert, AlertKind, Message, Tone
 from controller.services.alerts.register import AlertRegister
 from controller.services.alerts.sounding import words_for
 from controller.services.alerts.templates import TemplateBook
@@ -46,16 +46,19 @@ class AlertStock:
         shelf.sources.append(self.wanted)
 
     def wanted(self, cluster_id: str) -> Iterable[StockClip]:
-        """What a cluster is to hold, the most urgent first."""
+        """What a cluster is to hold, what changes least first.
+
+        A template that is sent adds nothing: nobody's settings change in the middle of an alert.
+        """
         cluster = self._directory.clusters.get(cluster_id)
         if cluster is None:
             return
-        for alert in self._open_alerts():
-            if cluster_id in alert.clusters:
-                yield from self._clips((alert.message, alert.twin), cluster.languages)
         yield from self._stocked(self._tones.values())
         for ready in self._book.in_use():
             yield from self._clips((ready.message, ready.twin), cluster.languages)
+        for alert in self._open_alerts():
+            if cluster_id in alert.clusters:
+                yield from self._clips((alert.message, alert.twin), cluster.languages)
 
     async def refresh(self) -> None:
         """Learn the sizes of what is wanted, and tell the shelf when it is something else than before."""
@@ -85,7 +88,7 @@ class AlertStock:
         return [
             alert
             for alert in self._register.alerts.values()
-            if (alert.state.given or alert.state.waiting) and alert.message is not None
+            if (alert.state.given or alert.state.waiting) and alert.draft.kind is AlertKind.TEXT and alert.message
         ]
 
     def _messages(self) -> Iterator[Message]:

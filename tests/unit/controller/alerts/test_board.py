@@ -79,7 +79,7 @@ def test_whatever_comes_the_board_counts_every_cluster_once_and_tells_every_chan
     for agent, fact in facts:
         if isinstance(fact, Progress):
             one.progress(agent, fact, START)
-            if fact.stage is ProgressStage.STARTED and agent != "strange":
+            if fact.stage in {ProgressStage.STARTED, ProgressStage.FINISHED} and agent != "strange":
                 sounded.add(agent)
         elif fact is None:
             one.stopped(None, START)
