@@ -18,7 +18,7 @@ import pytest
 from controller.cli.output import CliError
 from tests.system.boxes import online
 from tests.system.desk import Desk, rows
-from tests.system.processes import Process, wait_until
+from tests.system.processes import BIN, Process, run, wait_until
 from tests.system.siren_desk import as_officer, composed, held, officer, swarm, template
 
 pytestmark = [pytest.mark.system, pytest.mark.slow]
@@ -72,6 +72,8 @@ def test_a_confirmation_is_recorded_and_heard_or_neither(tmp_path: Path) -> None
             silent = [each.removeprefix("not recorded ") for each in outcomes if each.startswith("not")]
             heard = {rule for (rule,) in rows(desk, "SELECT DISTINCT rule_id FROM playrecordrow")}
             assert not heard & {f"{alert_id}_1" for alert_id in silent}
+            audit = run([BIN / "loa-controller", "audit", "verify", "--data", desk.data], env=desk.cli_env)
+            assert audit.returncode == 0, audit.stderr
     sys.stderr.write(f"{len(outcomes) - len(silent)} recorded, {len(silent)} not recorded\n")
 
 
