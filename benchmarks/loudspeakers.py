@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -53,6 +54,11 @@ class Station:
 
 class _Quiet(SimpleHTTPRequestHandler):
     extensions_map = {".opus": "audio/ogg"}  # noqa: RUF012 - as in the class it replaces
+
+    def copyfile(self, source: Any, outputfile: Any) -> None:
+        """Serve until the listener leaves, which is how a relay ends."""
+        with contextlib.suppress(ConnectionError):
+            super().copyfile(source, outputfile)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's own name
         """Say nothing: stdout holds results."""

@@ -1,0 +1,241 @@
+"""A district to try emergencies in: a real controller, a swarm of real agents, two duty officers, a station to relay.
+
+Rules kept here:
+
+1. Agents hold at the fifth distinct start within a minute, so whoever lets something sound waits for its turn
+   (:meth:`District.turn`) before anything is measured.
+2. Answers are asked for ten times a second, as a console may: a benchmark that asks faster measures its own asking.
+3. Instants come from this machine's wall clock on both sides: ours when a request's first byte is sent, the agents'
+   own records for first and last samples.
+
+Not here: what burdens the controller meanwhile (:mod:`benchmarks.burden`), the figures (:mod:`benchmarks.emergency`).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+
+from benchmarks.loudspeakers import Station
+from benchmarks.report import note
+from tests.system.desk import Desk, rows
+from tests.system.processes import BIN, Process, wait_until
+from tests.system.pulse_hall import pink_noise
+from tests.system.siren_desk import as_officer, composed, officer, template
+from tests.system.speaker import SpeakerPerson
+
+_WORDS: Final = "Cảnh báo lũ khẩn cấp. Mời bà con di dời ngay đến nơi an toàn. Nước đang lên nhanh."
+_STARTS_A_MINUTE: Final = 4
+_MINUTE_S: Final = 62.0
+_ASK_S: Final = 0.1
+#: A process holds so many agents; more than that share the cores anyway.
+_AGENTS_A_PROCESS: Final = 1_250
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What one round gave, in seconds."""
+
+    first_sample: tuple[float, ...]  # per cluster, from the confirmation
+    silence: tuple[float, ...]  # per cluster, from STOP
+    answer: float  # until the confirming person has their 2xx
+    board: float  # until the board shows everyone sounding
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """What a live emergency voice gave, in seconds."""
+
+    first_sample: tuple[float, ...]  # per cluster, from the confirmation: the chime before the voice
+    on_air: float  # from the confirmation until the speaker may speak
+
+
+class District:
+    """A controller with its swarm, and what is done there."""
+
+    def __init__(self, folder: Path, agents: int, decode: int, empty: int, stack: ExitStack) -> None:
+        """``empty``: clusters without a box, in an area of their own, that plans are compiled for."""
+        self.folder = folder
+        self.agents = agents
+        self.desk = stack.enter_context(Desk(folder))
+        note(f"making {agents + empty} clusters")
+        self.area = self.desk.area()
+        clusters = self._clusters(self.area, agents)
+        self.elsewhere = self.desk.area("Vùng khác")
+        self._clusters(self.elsewhere, empty)
+        self._lan, self._minh = officer(self.desk, "lan"), officer(self.desk, "minh")
+        self._template = template(self.desk, self.area, _WORDS)
+        self._starts: deque[float] = deque(maxlen=_STARTS_A_MINUTE)
+        self.swarm = stack.enter_context(self._swarm(clusters, decode))
+        began = time.monotonic()
+        _until(lambda: self._total()["online"] == agents, 60 + agents / 10, "every agent is online")
+        note(f"{agents} agents enrolled and online after {time.monotonic() - began:.1f} s")
+        _until(self._held, 120, "every agent holds the template")
+        station = Station(folder, pink_noise(30.0), repeat=20)
+        stack.callback(station.close)
+        with self.desk.api() as api:
+            made = api.post("/api/v1/sources", {"area_id": self.area, "title": "Đài", "url": station.url})
+        self.source = str(made["id"])
+
+    def _clusters(self, area: str, count: int) -> list[str]:
+        with self.desk.api() as api:
+            body = ({"area_id": area, "name": f"Cụm {number}"} for number in range(count))
+            return [str(api.post("/api/v1/clusters", each)["id"]) for each in body]
+
+    def _swarm(self, clusters: list[str], decode: int) -> Process:
+        file = self.folder / "swarm.json"
+        with self.desk.api() as api:
+            body = {"clusters": clusters, "controller": self.desk.agent_url, "life_s": 3600}
+            file.write_text(json.dumps(api.post("/api/v1/provisioning", body)["provisioning"]))
+        file.chmod(0o600)
+        argv: list[str | Path] = [BIN / "loa-agent", "swarm", "--count", str(len(clusters)), "--decode", str(decode)]
+        argv += ["--processes", str(math.ceil(len(clusters) / _AGENTS_A_PROCESS))]
+        return Process("swarm", [*argv, "--provisioning", file, "--data", "memory"], self.folder)
+
+    def _total(self) -> dict[str, Any]:
+        with self.desk.api() as api:
+            total: dict[str, Any] = api.get("/api/v1/fleet")["total"]
+        return total
+
+    def _held(self) -> bool:
+        with self.desk.api() as api:
+            found = api.get("/api/v1/templates/readiness")["templates"]
+        return bool(found) and all(each["holding"] == self.agents for each in found)
+
+    # --- what people do ----------------------------------------------------------------------------------------
+
+    def turn(self, starts: int) -> None:
+        """Wait until so many starts are allowed by the agents' guard, and count them."""
+        for _ in range(starts):
+            if len(self._starts) == _STARTS_A_MINUTE:
+                time.sleep(max(0.0, self._starts[0] + _MINUTE_S - time.monotonic()))
+            self._starts.append(time.monotonic() + (_ASK_S if not self._starts else 0.0))
+
+    def relay(self) -> None:
+        """A live relay to everyone, sounding everywhere on return."""
+        self.turn(2)  # the relay and what goes over it
+        with self.desk.api() as api:
+            body = {"everywhere": True, "input": "source", "source_id": self.source, "chime_before": False,
+                    "chime_after": False, "title": "Tiếp sóng"}  # fmt: skip
+            api.post("/api/v1/live", body)
+        _until(lambda: self._total()["playing"] >= self.agents, 90, "the relay sounds everywhere", every_s=0.5)
+
+    def alert(self) -> dict[str, Any]:
+        """A stored alert, armed by the first person."""
+        with as_officer(self.desk, self._lan) as api:
+            return composed(api, self._template, self.area, again=True)
+
+    def confirm(self, alert: dict[str, Any]) -> tuple[float, float, float]:
+        """Say yes, as the second person: (when it was asked, seconds to the answer, seconds to a whole board)."""
+        path = f"/api/v1/alerts/{alert['id']}"
+        with as_officer(self.desk, self._minh) as api:
+            api.get(path)  # the connection is open, as a console's is
+            asked, began = time.time(), time.monotonic()
+            api.post(f"{path}/confirm", {"code": alert["code"]})
+            answered = time.monotonic() - began
+            revision = 0
+            while True:
+                board = api.get(f"{path}/board", {"since": revision})
+                if board["sounded"] >= self.agents:
+                    return asked, answered, time.monotonic() - began
+                if time.monotonic() - began > 60:
+                    raise AssertionError(f"the board is not whole after a minute: {board['counts']}")
+                revision = board["revision"]
+                time.sleep(_ASK_S)
+
+    def stop(self) -> float:
+        """STOP ALL; when it was asked. Returns once everybody has said that they obeyed."""
+        with self.desk.api() as api:
+            api.get("/healthz")
+            asked = time.time()
+            name = api.post("/api/v1/orders/stop", {"everywhere": True})["name"]
+            _until(lambda: api.get(f"/api/v1/orders/{name}")["accepted"] >= self.agents, 60, "everybody stopped")
+        return asked
+
+    def round(self, during: Callable[[], None] = lambda: None) -> Round:
+        """One alert over a relay, heard and stopped; ``during``: what else happens before its records are read."""
+        self.relay()
+        alert = self.alert()
+        asked, answer, board = self.confirm(alert)
+        time.sleep(1.0)
+        stopped = self.stop()
+        during()
+        return self.heard(alert, (asked, answer, board, stopped))
+
+    def heard(self, alert: dict[str, Any], told: tuple[float, float, float, float]) -> Round:
+        """What the agents wrote down about an alert. ``told``: asked, answer, board, stopped."""
+        asked, answer, board, stopped = told
+        found = self._sounded(f"rule_id LIKE '{alert['id']}%'")
+        first = tuple(started - asked for started, _ in found)
+        return Round(first, tuple(ended - stopped for _, ended in found), answer, board)
+
+    def spoken(self) -> Voice:
+        """A live emergency voice over a relay, then STOP."""
+        self.relay()
+        with as_officer(self.desk, self._lan) as api:
+            body = {"kind": "voice", "areas": [self.area], "title": "Trực tiếp khẩn cấp", "again": True}
+            alert = api.post("/api/v1/alerts", body)
+        with as_officer(self.desk, self._minh) as api:
+            path = f"/api/v1/alerts/{alert['id']}"
+            api.get(path)
+            asked = time.time()
+            given = api.post(f"{path}/confirm", {"code": alert["code"]})
+        speaker = SpeakerPerson(self.desk, str(given["live_session"]), pink_noise(3.0), token=self._lan)
+        speaker.join(60)
+        self.stop()
+        found = self._sounded("priority = 90")
+        return Voice(tuple(started - asked for started, _ in found), (speaker.began or math.nan) - asked)
+
+    def _sounded(self, which: str) -> list[tuple[float, float]]:
+        """When each cluster began and ended, by its own record; waits until all have come."""
+        query = f"SELECT started, ended FROM playrecordrow WHERE started IS NOT NULL AND ended IS NOT NULL AND {which}"  # noqa: S608 - ours
+        found: list[tuple[Any, ...]] = []
+
+        def whole() -> bool:
+            nonlocal found
+            try:
+                found = rows(self.desk, query)
+            except sqlite3.OperationalError:  # locked by our own hand
+                return False
+            return len(found) >= self.agents
+
+        _until(whole, 90, f"{self.agents} play records came home", every_s=0.5)
+        return [(_second(started), _second(ended)) for started, ended in found]
+
+    def cpu(self) -> tuple[float, float]:
+        """CPU seconds so far: controller, swarm."""
+        controller = self.desk.process
+        return 0.0 if controller is None else _cpu(controller.pid), _cpu(self.swarm.pid)
+
+
+def _until(holds: Callable[[], object], seconds: float, what: str, *, every_s: float = _ASK_S) -> None:
+    wait_until(partial(_paced, holds, every_s), seconds, what)
+
+
+def _paced(holds: Callable[[], object], every_s: float) -> object:
+    held = holds()
+    if not held:
+        time.sleep(every_s)
+    return held
+
+
+def _second(text: str) -> float:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
+
+
+def _cpu(pid: int) -> float:
+    top = psutil.Process(pid)
+    family: Iterable[psutil.Process] = (top, *top.children(recursive=True))
+    return float(sum(sum(one.cpu_times()[:2]) for one in family))
