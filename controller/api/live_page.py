@@ -1,5 +1,6 @@
-"""The test page for speaking live: ``/live-test``, four small files of this package. The console replaces it.
+"""The test page for speaking live and listening in: ``/live-test``, small files of this package.
 
+The console replaces it.
 Rules kept here: only the named files are served; no inline script or style is needed, so the policy forbids them.
 """
 
@@ -17,12 +18,15 @@ from controller.services.errors import NotFoundError
 _FILES: Final = {
     "page.html": "text/html",
     "page.css": "text/css",
-    "page.js": "text/javascript",
-    "worklet.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+    **{
+        f"{name}.js": "text/javascript"
+        for name in ("page", "words", "api", "speaking", "microphone", "listening", "worklet")
+    },
 }
 _POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; media-src 'self'; img-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
 

@@ -1,169 +1,199 @@
-// A minimal speaker: opens a live session, sends the microphone as Opus (WebCodecs) or plain samples, shows the state.
-const RATE = 48000;
-const MOST_UNSENT = 64 * 1024; // what the network does not take is dropped: live sound does not wait
-const RETRY_MS = 1000;
-const TRIES = 8;
+// The test page: sign in, speak live, listen in. It shows; speaking.js and listening.js do.
+import { all, ask, keepToken, token } from "./api.js";
+import { Listening } from "./listening.js";
+import { Speaking } from "./speaking.js";
+import { meaning, translate, word } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
-const list = (id) => byId(id).value.split(",").map((one) => one.trim()).filter(Boolean);
+const now = () => performance.now() / 1000;
 
-let session = null;
-let socket = null;
-let capture = null;
-let over = true;
-let dropped = 0;
+const shown = { state: "idle", ends: null, hearing: "", problem: null };
 
 function say(text) {
   const line = document.createElement("li");
   line.textContent = `${new Date().toLocaleTimeString()} ${text}`;
   byId("log").prepend(line);
+  while (byId("log").children.length > 50) byId("log").lastChild.remove();
 }
 
-function show(state, detail = "") {
-  byId("state").textContent = state;
-  byId("state").dataset.state = state;
-  byId("detail").textContent = detail;
+function complain(error) {
+  shown.problem = error;
+  byId("problem").textContent = error ? meaning(error.code, error.message) : "";
+  if (error?.code === "unauthenticated") signedOut();
 }
 
-async function openSession(token) {
-  const chime = byId("chime").checked;
-  const body = {
-    areas: list("areas"), clusters: list("clusters"), title: byId("title").value, chime_before: chime, chime_after: chime,
-  };
-  const answer = await fetch("/api/v1/live", {
-    method: "POST",
-    headers: { "Content-Type": "application/json", Authorization: `Bearer ${token}` },
-    body: JSON.stringify(body),
-  });
-  const said = await answer.json();
-  if (!answer.ok) throw new Error(said.detail ?? answer.statusText);
-  return said;
+function showState() {
+  byId("state").textContent = word(shown.state === "chime" ? "chime_state" : shown.state);
+  byId("state").dataset.state = shown.state;
+  byId("hearing").textContent = shown.hearing && word(shown.hearing);
+  const left = shown.ends === null ? null : Math.max(0, Math.round(shown.ends - now()));
+  const text = left === null ? "" : `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
+  byId("left").textContent = text && word("left", text);
 }
 
-async function openMicrophone(send) {
-  const stream = await navigator.mediaDevices.getUserMedia({
-    audio: { channelCount: 1, echoCancellation: true, noiseSuppression: true, autoGainControl: true },
-  });
-  const context = new AudioContext({ sampleRate: RATE, latencyHint: "interactive" });
-  await context.audioWorklet.addModule("/live-test/worklet.js");
-  const node = new AudioWorkletNode(context, "frames", { numberOfOutputs: 0 });
-  context.createMediaStreamSource(stream).connect(node);
-  node.port.onmessage = (event) => send(event.data);
-  await context.resume();
-  return {
-    close() {
-      stream.getTracks().forEach((track) => track.stop());
-      context.close();
-    },
-  };
+function enable(open) {
+  byId("start").disabled = open;
+  byId("stop").disabled = byId("extend").disabled = !open;
+  byId("start").dataset.word = !open && Speaking.remembered() ? "resume" : "start";
+  byId("start").textContent = word(byId("start").dataset.word);
 }
 
-async function opusEncoder(output) {
-  const config = {
-    codec: "opus", sampleRate: RATE, numberOfChannels: 1, bitrate: 48000,
-    opus: { frameDuration: 20000, format: "opus", application: "voip" },
-  };
-  if (byId("pcm").checked || typeof AudioEncoder === "undefined") return null;
-  const support = await AudioEncoder.isConfigSupported(config).catch(() => ({ supported: false }));
-  if (!support.supported) return null;
-  const encoder = new AudioEncoder({
-    output: (chunk) => {
-      const packet = new Uint8Array(chunk.byteLength);
-      chunk.copyTo(packet);
-      output(packet);
-    },
-    error: (error) => say(`encoder: ${error.message}`),
-  });
-  encoder.configure(config);
-  return encoder;
-}
-
-function put(bytes) {
-  if (socket?.readyState !== WebSocket.OPEN) return;
-  if (socket.bufferedAmount > MOST_UNSENT) dropped += 1;
-  else socket.send(bytes);
-}
-
-function samples16(frame) {
-  const out = new DataView(new ArrayBuffer(frame.length * 2));
-  frame.forEach((value, at) => out.setInt16(at * 2, Math.max(-1, Math.min(1, value)) * 32767, true));
-  return out.buffer;
-}
-
-function connect(token, codec, tries = 0) {
-  const scheme = location.protocol === "https:" ? "wss" : "ws";
-  const url = `${scheme}://${location.host}/api/v1/live/${session.id}/microphone`;
-  socket = new WebSocket(url, ["loa.microphone.1", `bearer.${token}`]);
-  socket.binaryType = "arraybuffer";
-  socket.onopen = () => {
-    tries = 0;
-    socket.send(JSON.stringify({ type: "hello", codec, rate: RATE, client: navigator.userAgent.slice(0, 200) }));
-  };
-  socket.onmessage = (event) => hear(JSON.parse(event.data));
-  socket.onclose = () => {
-    if (over) return;
-    if (tries >= TRIES) {
-      finish("the controller cannot be reached any more");
-      return;
-    }
-    show("absent", "the connection broke; trying again");
-    setTimeout(() => connect(token, codec, tries + 1), RETRY_MS);
-  };
-}
-
-function hear(said) {
-  if (said.type === "meter") {
-    byId("level").value = said.rms_db;
-    byId("detail").textContent = `${said.rms_db} dB RMS, ${said.peak_db} dB peak, ${dropped} frames dropped`;
-  } else if (said.type === "state") {
-    show(said.state, said.left_s === null ? "" : `${said.left_s} s left`);
-    say(said.state);
-  } else if (said.type === "bye") {
-    finish(said.code);
-  } else {
-    say(`${said.type}: ${said.code} ${said.detail ?? ""}`);
-  }
-}
-
-function finish(why) {
-  over = true;
-  show("ended", why);
-  capture?.close();
-  capture = null;
-  byId("start").disabled = false;
-  byId("stop").disabled = byId("extend").disabled = true;
-}
-
-byId("form").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const token = byId("token").value.trim();
-  byId("start").disabled = true;
-  try {
-    const encoder = await opusEncoder(put);
-    let position = 0;
-    capture = await openMicrophone((frame) => {
-      if (!encoder) {
-        put(samples16(frame));
-        return;
-      }
-      const data = new AudioData({
-        format: "f32-planar", sampleRate: RATE, numberOfFrames: frame.length, numberOfChannels: 1,
-        timestamp: Math.round((position / RATE) * 1e6), data: frame,
-      });
-      position += frame.length;
-      encoder.encode(data);
-      data.close();
-    });
-    session = await openSession(token);
-    over = false;
-    dropped = 0;
-    say(`${session.clusters.length} clusters, sending ${encoder ? "Opus" : "plain samples"}`);
-    byId("stop").disabled = byId("extend").disabled = false;
-    connect(token, encoder ? "opus" : "pcm");
-  } catch (error) {
-    finish(error.message);
-  }
+const speaking = new Speaking({
+  began(session, codec) {
+    say(word("began", session.clusters.length, word(codec)));
+    enable(true);
+  },
+  state(state, left) {
+    if (state !== shown.state) say(word(state === "chime" ? "chime_state" : state));
+    shown.state = state;
+    if (left !== null) shown.ends = now() + left;
+    showState();
+  },
+  meter(rms, peak, dropped) {
+    byId("level").value = rms;
+    byId("detail").textContent = word("meter", rms, peak, dropped);
+  },
+  warning(code, detail) {
+    const text = code === "time" || code === "silence" ? word(code) : meaning(code, detail);
+    byId("problem").textContent = text;
+    say(text);
+  },
+  ended(code, detail) {
+    Object.assign(shown, { state: "ended", ends: null });
+    byId("level").value = -60;
+    byId("detail").textContent = "";
+    showState();
+    enable(false);
+    complain({ code, message: detail });
+    say(meaning(code, detail));
+  },
 });
 
-byId("stop").addEventListener("click", () => socket?.send(JSON.stringify({ type: "stop" })));
-byId("extend").addEventListener("click", () => socket?.send(JSON.stringify({ type: "extend" })));
+const listening = new Listening(byId("sound"), {
+  hearing(what) {
+    shown.hearing = what;
+    byId("unhear").disabled = what === "heard_end";
+    showState();
+  },
+  refused: complain,
+});
+
+function option(value, text) {
+  const one = document.createElement("option");
+  one.value = value;
+  one.textContent = text;
+  return one;
+}
+
+function fill(select, groups) {
+  select.replaceChildren(...groups.filter(([, , items]) => items.length).map(([key, kind, items]) => {
+    const group = document.createElement("optgroup");
+    group.label = word(key);
+    group.dataset.key = key;
+    group.append(...items.map((one) => option(`${kind}:${one.id}`, one.name ?? one.title)));
+    return group;
+  }));
+}
+
+async function signedIn() {
+  const me = await ask("/api/v1/me");
+  byId("who").textContent = me.name;
+  const [areas, clusters, sources] = await Promise.all(
+    ["areas", "clusters", "sources"].map((what) => all(`/api/v1/${what}`)),
+  );
+  fill(byId("places"), [["areas", "areas", areas], ["clusters", "clusters", clusters]]);
+  fill(byId("heard"), [["clusters", "cluster_id", clusters], ["sources", "source_id", sources]]);
+  byId("signin").hidden = true;
+  byId("desk").hidden = false;
+  enable(false);
+  byId("places").focus();
+}
+
+function signedOut() {
+  keepToken(null);
+  byId("signin").hidden = false;
+  byId("desk").hidden = true;
+  byId("name").focus();
+}
+
+async function resume() {
+  enable(true);
+  try {
+    if (await speaking.resume(byId("pcm").checked)) return;
+    byId("problem").textContent = word("reload");
+  } catch (error) {
+    complain(error);
+  }
+  enable(false);
+}
+
+/** What a form does; what is refused is shown. */
+function does(id, event, work) {
+  byId(id).addEventListener(event, async (happened) => {
+    happened.preventDefault();
+    complain(null);
+    try {
+      await work();
+    } catch (error) {
+      complain(error);
+    }
+  });
+}
+
+does("signin", "submit", async () => {
+  const said = await ask("/api/v1/login", { name: byId("name").value.trim(), password: byId("password").value, label: "live-test" });
+  byId("password").value = "";
+  keepToken(said.token);
+  await signedIn();
+});
+
+does("signout", "click", async () => {
+  speaking.tell("stop");
+  listening.stop();
+  await ask("/api/v1/logout", {}).finally(signedOut);
+});
+
+does("form", "submit", async () => {
+  if (Speaking.remembered()) {
+    await resume();
+    return;
+  }
+  const chosen = [...byId("places").selectedOptions].map((one) => one.value.split(":"));
+  const of = (kind) => chosen.filter(([is]) => is === kind).map(([, id]) => id);
+  const chime = byId("chime").checked;
+  byId("start").disabled = true;
+  Object.assign(shown, { state: "opening", ends: null });
+  showState();
+  try {
+    await speaking.start(
+      { areas: of("areas"), clusters: of("clusters"), title: byId("title").value, chime_before: chime, chime_after: chime },
+      byId("pcm").checked,
+    );
+  } catch (error) {
+    shown.state = "idle";
+    showState();
+    enable(false);
+    throw error;
+  }
+});
+does("stop", "click", () => speaking.tell("stop"));
+does("extend", "click", () => speaking.tell("extend"));
+
+does("listen", "submit", async () => {
+  const [kind, id] = byId("heard").value.split(":");
+  await listening.start({ [kind]: id, anyway: kind === "cluster_id" && byId("anyway").checked });
+});
+does("unhear", "click", () => listening.stop());
+
+translate(byId("language"), () => {
+  showState();
+  document.querySelectorAll("optgroup").forEach((one) => { one.label = word(one.dataset.key); });
+  if (shown.problem) complain(shown.problem);
+});
+setInterval(showState, 500);
+
+if (token()) {
+  signedIn().then(() => (Speaking.remembered() ? resume() : null)).catch(complain);
+} else {
+  signedOut();
+}

@@ -150,7 +150,11 @@ async def test_the_test_page_needs_no_inline_script(tmp_path: Path) -> None:
             assert "default-src 'none'" in policy
         assert "<script>" not in page
         assert "style=" not in page
-        for name, kind in (("page.js", "text/javascript"), ("page.css", "text/css"), ("worklet.js", "text/javascript")):
+        scripts = {
+            f"{name}.js": "text/javascript"
+            for name in ("page", "words", "api", "speaking", "microphone", "listening", "worklet")
+        }
+        for name, kind in ({"page.css": "text/css", "icon.svg": "image/svg+xml"} | scripts).items():
             async with staff.http.get(f"{url}/{name}") as answer:
                 assert (answer.status, answer.content_type) == (200, kind)
         async with staff.http.get(f"{url}/secret") as answer:
