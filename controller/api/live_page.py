@@ -21,7 +21,7 @@ _FILES: Final = {
     "icon.svg": "image/svg+xml",
     **{
         f"{name}.js": "text/javascript"
-        for name in ("page", "words", "api", "speaking", "microphone", "listening", "worklet")
+        for name in ("page", "words", "api", "speaking", "microphone", "listening", "ogg", "worklet")
     },
 }
 _POLICY: Final = (

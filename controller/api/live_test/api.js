@@ -22,9 +22,14 @@ export async function ask(path, body, signal) {
   }
   const answer = await fetch(path, request).catch(() => { throw new Refused("unreachable"); });
   if (answer.ok && !answer.headers.get("Content-Type")?.includes("json")) return null;
+  if (!answer.ok) throw await refusal(answer);
+  return answer.json();
+}
+
+/** Why an answer is not what was asked for. */
+export async function refusal(answer) {
   const said = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Refused(said.code ?? "failed", said.detail ?? answer.statusText);
-  return said;
+  return new Refused(said.code ?? "failed", said.detail ?? answer.statusText);
 }
 
 /** A whole list, page by page; at most `most` pages. */

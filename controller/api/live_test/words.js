@@ -61,6 +61,7 @@ const CODES = {
   nothing_to_hear: ["Cụm này không có âm thanh để nghe.", "There is nothing to hear at this cluster."],
   no_answer: ["Cụm loa không trả lời.", "The cluster does not answer."],
   too_many_listeners: ["Quá nhiều người đang nghe.", "Too many people listen already."],
+  not_heard: ["Không nghe được. Xin thử lại.", "It cannot be heard. Try again."],
   source_silent: ["Nguồn này không phát gì.", "This source sends nothing."],
   NotAllowedError: ["Trình duyệt không được phép dùng micrô. Bấm vào biểu tượng ổ khóa cạnh địa chỉ, cho phép micrô rồi thử lại.", "The browser may not use the microphone. Click the lock beside the address, allow the microphone, and try again."],
   NotFoundError: ["Máy này không có micrô.", "This computer has no microphone."],

@@ -152,7 +152,7 @@ async def test_the_test_page_needs_no_inline_script(tmp_path: Path) -> None:
         assert "style=" not in page
         scripts = {
             f"{name}.js": "text/javascript"
-            for name in ("page", "words", "api", "speaking", "microphone", "listening", "worklet")
+            for name in ("page", "words", "api", "speaking", "microphone", "listening", "ogg", "worklet")
         }
         for name, kind in ({"page.css": "text/css", "icon.svg": "image/svg+xml"} | scripts).items():
             async with staff.http.get(f"{url}/{name}") as answer:
