@@ -41,15 +41,19 @@ class Rate:
         self._limit = limit
         self._by_account: defaultdict[str, deque[datetime]] = defaultdict(deque)
 
-    def admit(self, account: str, now: datetime) -> timedelta | None:
-        """Count one; returns how long the account must wait when it gave too many."""
+    def wait(self, account: str, now: datetime) -> timedelta | None:
+        """How long the account must wait, when it gave too many. Counts nothing."""
         given = self._by_account[account]
         while given and now - given[0] >= _MINUTE:
             given.popleft()
-        if len(given) >= self._limit:
-            return _MINUTE - (now - given[0])
-        given.append(now)
-        return None
+        return _MINUTE - (now - given[0]) if len(given) >= self._limit else None
+
+    def admit(self, account: str, now: datetime) -> timedelta | None:
+        """Count one; returns how long the account must wait when it gave too many."""
+        wait = self.wait(account, now)
+        if wait is None:
+            self._by_account[account].append(now)
+        return wait
 
 
 class OrderMemory:

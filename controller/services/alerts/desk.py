@@ -19,11 +19,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -55,7 +55,7 @@ from controller.services.alerts.templates import TemplateBook
 from controller.services.alerts.watch import BoardRoom
 from controller.services.context import SYSTEM, Actor, Clock, Permission
 from controller.services.directory import Directory
-from controller.services.errors import BusyError, ConflictError, ForbiddenError, InvalidError
+from controller.services.errors import BusyError, ConflictError, ForbiddenError, InvalidError, ServiceError
 from controller.store.ids import new_id
 from schedules.instants import frames_of
 from schedules.ladder import Priority
@@ -114,12 +114,19 @@ class AlertDesk:
         self._stocked = stocked
         self._clock = clock
         self._gate = Gate(directory)
-        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._codes: dict[str, str] = {}
         self._preparing: asyncio.Queue[str] = asyncio.Queue(PREPARING)
         self.on_issued: list[AlertListener] = []
         self.on_extended: list[AlertListener] = []
         self.on_cancelled: list[AlertListener] = []
+
+    def turn(self, name: str) -> asyncio.Lock:
+        """Whose turn it is with an alert: every step of it, and its end by the clock, happens while this is held."""
+        lock = self._turns.get(name)
+        if lock is None:
+            lock = self._turns[name] = asyncio.Lock()
+        return lock
 
     # --- looking -----------------------------------------------------------------------------------------------
 
@@ -178,9 +185,16 @@ class AlertDesk:
         """
         actor, now = self._gate.now(actor), self._clock.now()
         digest = _digest(draft)
-        known = self.register.replay(actor, idempotency_key, "compose", digest)
-        if known is not None:
-            return Composed(known, self.code_of(actor, known) or "")
+        if idempotency_key is None:
+            return await self._compose(Act("compose", actor, None, digest), draft, now)
+        async with self.turn(f"{actor.user_id} {idempotency_key}"):  # a double click is one alert
+            known = self.register.replay(actor, idempotency_key, "compose", digest)
+            if known is not None:
+                return Composed(known, self.code_of(actor, known) or "")
+            return await self._compose(Act("compose", actor, idempotency_key, digest), draft, now)
+
+    async def _compose(self, act: Act, draft: AlertDraft, now: datetime) -> Composed:
+        actor = act.actor
         looked = self._look(actor, draft)
         self._gate.admit_composed(actor, now)
         alert = self._composed(actor, draft, looked, now)
@@ -189,11 +203,16 @@ class AlertDesk:
         code = new_code()
         if not looked.content.to_speak:
             alert = self._armed(alert, code)
-        self._codes[alert.id] = code
-        await self.sender.record(Act("compose", actor, idempotency_key, digest), alert)
+        await self.sender.record(act, alert)
+        self._remember(alert.id, code)
         if looked.content.to_speak:
-            self._preparing.put_nowait(alert.id)
+            await self._preparing.put(alert.id)  # bounded: the workers give every speech up after a while
         return Composed(alert, code)
+
+    def _remember(self, alert_id: str, code: str) -> None:
+        alerts = self.register.alerts
+        waiting = {each: kept for each, kept in self._codes.items() if each in alerts and alerts[each].state.waiting}
+        self._codes = {**waiting, alert_id: code}
 
     async def confirm(self, actor: Actor, alert_id: str, code: str, *, idempotency_key: str | None = None) -> Alert:
         """The second person says yes: it sounds.
@@ -205,7 +224,7 @@ class AlertDesk:
             TooManyError: ``too_many_alerts``, ``too_many_codes``.
             BusyError: ``not_recorded``; nothing was sent.
         """
-        async with self._turns[alert_id]:
+        async with self.turn(alert_id):
             actor, alert, now = self._gate.now(actor), self.register.get(alert_id), self._clock.now()
             if self._done_by(actor, alert, idempotency_key, "confirm"):
                 return self.register.get(alert_id)
@@ -225,7 +244,7 @@ class AlertDesk:
         """
         if len(reason.strip()) < 3:  # noqa: PLR2004 - a word at least
             raise InvalidError("say why nobody else can confirm it", code="no_reason")
-        async with self._turns[alert_id]:
+        async with self.turn(alert_id):
             actor, alert, now = self._gate.now(actor), self.register.get(alert_id), self._clock.now()
             if self._done_by(actor, alert, idempotency_key, "override"):
                 return self.register.get(alert_id)
@@ -246,10 +265,10 @@ class AlertDesk:
             ConflictError: it is over, or a live voice (extend the session).
             NotFoundError, ForbiddenError, BusyError: as :meth:`confirm`.
         """
-        async with self._turns[alert_id]:
+        async with self.turn(alert_id):
             actor, alert, now = self._gate.now(actor), self.register.get(alert_id), self._clock.now()
             digest = until.isoformat()
-            replayed = self.register.replay(actor, idempotency_key, "extend", digest)
+            replayed = self.register.replay(actor, idempotency_key, "extend", digest, alert_id=alert_id)
             if replayed is not None:
                 return replayed
             self._gate.require(actor, Permission.EMERGENCY_CONFIRM, alert)
@@ -277,11 +296,11 @@ class AlertDesk:
             BusyError: ``not_recorded``: it was silenced all the same, but no message went out.
             NotFoundError, ForbiddenError: it is not there, or no right to compose or confirm there.
         """
-        async with self._turns[alert_id]:
+        async with self.turn(alert_id):
             actor, alert = self._gate.now(actor), self.register.get(alert_id)
             ended = AlertState.CLEARED if all_clear else AlertState.CANCELLED
             step = "clear" if all_clear else "cancel"
-            replayed = self.register.replay(actor, idempotency_key, step)
+            replayed = self.register.replay(actor, idempotency_key, step, alert_id=alert_id)
             if replayed is not None or alert.state is ended:
                 return replayed or alert
             self._gate.require_either(actor, alert)
@@ -310,7 +329,7 @@ class AlertDesk:
         looked = self._look(SYSTEM, draft)
         alert = self._armed(self._composed(SYSTEM, draft, looked, self._clock.now()), new_code())
         await self.sender.record(Act("compose", SYSTEM), alert)
-        async with self._turns[alert.id]:
+        async with self.turn(alert.id):
             given = await self._give(Act("confirm", SYSTEM), alert, f"policy {policy_name}")
         self.tell_superiors(given)
         _tell(self.on_issued, given)
@@ -388,23 +407,33 @@ class AlertDesk:
                     _log.error("alert_not_armed", alert=alert_id, why=error.detail)
 
     async def _arm_spoken(self, alert: Alert) -> None:
+        act, ready = await self._spoken(alert)
+        async with self.turn(alert.id):
+            if self.register.get(alert.id).state is not AlertState.COMPOSED:
+                return  # somebody cancelled it meanwhile
+            if act.step == "arm":
+                ready = self._armed(ready, self._codes[alert.id])
+            await self.sender.record(act, ready)
+
+    async def _spoken(self, alert: Alert) -> tuple[Act, Alert]:
         actor = Actor(alert.composed.by.user_id, alert.composed.by.name)
         try:
             message, twin = await self._composer.speak(alert.draft, alert.title)
             content = Content(alert.title, alert.category, alert.repetition, message, twin)
             found = Places(alert.clusters)
             length = self._composer.require_playable(content, found, alert.draft, self._clock.now() + LEAD)
-        except InvalidError as error:
+        except ServiceError as error:
             failed = replace(alert, state=AlertState.EXPIRED, fault=f"{error.code}: {error.detail}")
-            await self.sender.record(Act("fail", actor), failed)
-            return
-        if self.register.get(alert.id).state is AlertState.COMPOSED:  # nobody cancelled it meanwhile
-            ready = replace(alert, message=message, twin=twin, length=frames_of(length))
-            await self.sender.record(Act("arm", actor), self._armed(ready, self._codes[alert.id]))
+            return Act("fail", actor), failed
+        except OSError as error:
+            _log.error("alert_not_spoken", alert=alert.id, why=str(error))
+            fault = "storage_failing: its speech could not be stored; use a template, or free the disk"
+            return Act("fail", actor), replace(alert, state=AlertState.EXPIRED, fault=fault)
+        return Act("arm", actor), replace(alert, message=message, twin=twin, length=frames_of(length))
 
     def _done_by(self, actor: Actor, alert: Alert, key: str | None, step: str) -> bool:
         """Whether this very person took this very step before: a double click, a retry, another tab."""
-        if self.register.replay(actor, key, step) is not None:
+        if self.register.replay(actor, key, step, alert_id=alert.id) is not None:
             return True
         return alert.given is not None and alert.given.by.user_id == actor.user_id
 

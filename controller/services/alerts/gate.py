@@ -5,7 +5,8 @@ Rules kept here:
 1. Rights are those of now: the account is looked up again, not taken from the request; an account that was disabled, or
    lost its role a moment ago, is refused.
 2. Two people: who composed cannot confirm; and a composer who lost the right meanwhile voids what they composed.
-3. The code is compared in constant time; after :data:`TRIES` wrong ones an account must wait.
+3. The code is compared in constant time; after :data:`TRIES` wrong ones within a minute an account must wait, also
+   with the right one.
 4. One account gives at most :data:`EMERGENCIES_PER_MINUTE` emergencies a minute, counted apart from bulletins.
 """
 
@@ -115,14 +116,16 @@ class Gate:
             ForbiddenError: ``wrong_code``.
             TooManyError: too many wrong ones.
         """
-        if hmac.compare_digest(code_hash(alert.id, code.strip()), alert.code_sha256):
-            return
-        wait = self._wrong.admit(actor.user_id, now)
+        wait = self._wrong.wait(actor.user_id, now)  # before looking: who guesses on must not learn that one was right
         if wait is not None:
             raise TooManyError(
-                "too many wrong codes", retry_after=math.ceil(wait.total_seconds()), code="too_many_codes"
+                "too many wrong codes; ask the composer, and wait",
+                retry_after=math.ceil(wait.total_seconds()),
+                code="too_many_codes",
             )
-        raise ForbiddenError("that is not the code the composer was shown", code="wrong_code")
+        if not hmac.compare_digest(code_hash(alert.id, code.strip()), alert.code_sha256):
+            self._wrong.admit(actor.user_id, now)
+            raise ForbiddenError("that is not the code the composer was shown", code="wrong_code")
 
     def admit_composed(self, actor: Actor, now: datetime) -> None:
         """Count a composed alert.

@@ -78,8 +78,10 @@ class AlertRegister:
         if key is not None:
             self._keys[actor.user_id, key] = used
 
-    def replay(self, actor: Actor, key: str | None, step: str, digest: str = "") -> Alert | None:
-        """The alert a repeated request is about; None when the key is new.
+    def replay(
+        self, actor: Actor, key: str | None, step: str, digest: str = "", *, alert_id: str | None = None
+    ) -> Alert | None:
+        """The alert a repeated request is about (``alert_id``: the one it names); None when the key is new.
 
         Raises:
             ConflictError: ``idempotency_key_reused`` for something else.
@@ -87,7 +89,7 @@ class AlertRegister:
         used = self.used(actor, key)
         if used is None:
             return None
-        if used.step != step or used.digest != digest:
+        if (used.step, used.digest) != (step, digest) or alert_id not in {None, used.alert_id}:
             raise ConflictError("this Idempotency-Key was used for something else", code="idempotency_key_reused")
         return self.alerts.get(used.alert_id)
 

@@ -47,7 +47,7 @@ class AlertTender:
         self._stock = stock
         self._memory = memory
         self._clock = clock
-        self._ending: dict[str, Alert] = {}
+        self._ending: dict[str, tuple[Alert, Alert]] = {}  # as it was looked at, and what is to become of it
 
     async def restore(self, entries: Iterable[JournalEntry]) -> None:
         """Take everything up again (at start, after the courier has)."""
@@ -56,9 +56,8 @@ class AlertTender:
         register.restore(journalled, await self._books.rows(now), now)
         for alert in list(register.alerts.values()):
             if alert.state is AlertState.COMPOSED:
-                self._ending[alert.id] = replace(
-                    alert, state=AlertState.EXPIRED, fault="interrupted: the controller was restarted; compose it again"
-                )
+                fault = "interrupted: the controller was restarted; compose it again"
+                self._ending[alert.id] = (alert, replace(alert, state=AlertState.EXPIRED, fault=fault))
             if alert.given is None or alert.start is None:
                 continue
             self._desk.boards.open(alert.id, alert.rules, alert.clusters, alert.start, alert.expires or alert.start)
@@ -78,9 +77,13 @@ class AlertTender:
         for alert in list(self._desk.register.alerts.values()):
             over = self._over(alert, now)
             if over is not None:
-                self._ending[alert.id] = over
-        for alert_id, over in list(self._ending.items()):
-            await self._end(alert_id, over)
+                self._ending.setdefault(alert.id, (alert, over))
+        for alert_id in list(self._ending):
+            turn = self._desk.turn(alert_id)
+            if turn.locked():
+                continue  # a step that somebody takes right now comes first; the next look says
+            async with turn:
+                await self._end(alert_id)
         await self._stock.refresh()
         await self._books.write()
 
@@ -89,19 +92,22 @@ class AlertTender:
         self._desk.boards.stopped(clusters, at)
         for alert in self._desk.register.alerts.values():
             if alert.state.given and (clusters is None or alert.clusters <= clusters):
-                self._ending[alert.id] = replace(alert, state=AlertState.CANCELLED, ended=Step(_SYSTEM, at, "STOP"))
+                over = replace(alert, state=AlertState.CANCELLED, ended=Step(_SYSTEM, at, "STOP"))
+                self._ending[alert.id] = (alert, over)
 
-    async def _end(self, alert_id: str, over: Alert) -> None:
+    async def _end(self, alert_id: str) -> None:
+        seen, over = self._ending[alert_id]
         current = self._desk.register.alerts.get(alert_id)
-        if current is None or not (current.state.given or current.state.waiting):
-            del self._ending[alert_id]  # somebody ended it meanwhile
+        if current is None or _standing(current) != _standing(seen):
+            del self._ending[alert_id]  # somebody ended, confirmed or extended it meanwhile
             return
+        over = replace(current, state=over.state, ended=over.ended, fault=over.fault)
         try:
             await self._desk.sender.record(Act("expire", SYSTEM), over)
         except BusyError as error:
             _log.warning("alert_end_not_recorded", alert=alert_id, why=error.detail)
             return
-        del self._ending[alert_id]
+        self._ending.pop(alert_id, None)
         board = self._desk.boards.get(alert_id)
         if board is not None:
             board.close(self._clock.now())
@@ -118,3 +124,7 @@ class AlertTender:
             state = AlertState.EXPIRED if heard else AlertState.MISSED
             return replace(alert, state=state, ended=Step(_SYSTEM, now, ""))
         return None
+
+
+def _standing(alert: Alert) -> tuple[AlertState, tuple[str, ...], datetime | None]:
+    return alert.state, alert.rules, alert.expires

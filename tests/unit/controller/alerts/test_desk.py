@@ -96,8 +96,10 @@ async def test_the_code_is_needed_and_guessing_it_is_not_possible(tmp_path: Path
             with pytest.raises(ForbiddenError) as refused:
                 await hall.desk.confirm(hall.minh, composed.alert.id, "wrong")
             assert refused.value.code == "wrong_code"
-        with pytest.raises(TooManyError):
-            await hall.desk.confirm(hall.minh, composed.alert.id, "wrong")
+        for code in ("wrong", composed.code):  # who guesses on does not learn that one was right
+            with pytest.raises(TooManyError):
+                await hall.desk.confirm(hall.minh, composed.alert.id, code)
+        hall.stage.clock.advance(minutes=1)
         given = await hall.desk.confirm(hall.minh, composed.alert.id, composed.code)
         assert given.state is AlertState.CONFIRMED
 
@@ -147,6 +149,41 @@ async def test_a_retry_with_the_same_key_gets_the_same_answer_also_after_a_resta
         with pytest.raises(ConflictError) as duplicate:  # and the duplicate rule knows it, too
             await restarted.desk.confirm(hall.minh, second.alert.id, second.code)
         assert duplicate.value.code == "duplicate_order"
+
+
+async def test_a_key_stands_for_one_alert_alone(tmp_path: Path) -> None:
+    async with open_hall(tmp_path) as hall:
+        one, other = await hall.armed(), await hall.armed(title="Khác")
+        await hall.desk.confirm(hall.minh, one.alert.id, one.code, idempotency_key="k")
+        with pytest.raises(ConflictError, match="something else"):  # a success would have meant: it sounds
+            await hall.desk.confirm(hall.minh, other.alert.id, other.code, idempotency_key="k")
+        await hall.desk.cancel(hall.minh, one.alert.id, idempotency_key="k2")
+        with pytest.raises(ConflictError, match="something else"):
+            await hall.desk.cancel(hall.minh, other.alert.id, idempotency_key="k2")
+        assert hall.desk.get(hall.lan, other.alert.id).state is AlertState.ARMED
+
+
+async def test_a_double_click_on_compose_is_one_alert(tmp_path: Path) -> None:
+    async with open_hall(tmp_path) as hall:
+        tries = [hall.desk.compose(hall.lan, hall.draft(), idempotency_key="k") for _ in range(3)]
+        made = await asyncio.gather(*tries)
+        assert {(each.alert.id, each.code) for each in made} == {(made[0].alert.id, made[0].code)}
+        assert len(hall.desk.alerts(hall.lan)) == 1
+
+
+async def test_its_end_by_the_clock_does_not_undo_a_step_taken_meanwhile(tmp_path: Path) -> None:
+    async with open_hall(tmp_path) as hall:
+        composed = await hall.armed(repetition=Repetition(1, timedelta(0), every=timedelta(hours=2)))
+        given = await hall.desk.confirm(hall.minh, composed.alert.id, composed.code)
+        tender = hall.stage.air.alarms.tender
+        tender.stopped(None, hall.stage.clock.now())  # STOP, and before it is written down:
+        until = hall.stage.clock.now() + timedelta(hours=22)
+        await hall.desk.extend(hall.minh, given.id, until)
+        await tender.tick()
+        now = hall.desk.get(hall.lan, given.id)
+        assert now.state.given  # it goes on, and can still be cancelled
+        await hall.desk.cancel(hall.minh, given.id)
+        assert {each.rule_id for each in hall.withdrawals()} == set(now.rules)
 
 
 async def test_the_same_within_three_minutes_is_refused_unless_stopped_or_said_again(tmp_path: Path) -> None:
