@@ -31,7 +31,7 @@ class Desk:
         self.url = f"http://127.0.0.1:{self.staff_port}"
         self.agent_url = f"https://127.0.0.1:{self.agent_port}"
         self.process: Process | None = None
-        self._password = ""
+        self.password = ""
         self.token = ""
 
     def start(self) -> None:
@@ -40,11 +40,11 @@ class Desk:
         argv: list[str | Path] = [BIN / "loa-controller", "serve", "--data", self.data, *flags]
         self.process = Process(f"controller-{time.monotonic_ns()}", argv, self.folder, self._env)
         self.process.wait_for(r"Staff API: http", 60)
-        if not self._password:
-            self._password = self.process.wait_for(r"Password: (\S+)").group(1)
+        if not self.password:
+            self.password = self.process.wait_for(r"Password: (\S+)").group(1)
         if not self.token:
             with ApiClient(Login(self.url)) as api:
-                self.token = api.post("/api/v1/login", {"name": "admin", "password": self._password})["token"]
+                self.token = api.post("/api/v1/login", {"name": "admin", "password": self.password})["token"]
 
     def api(self) -> ApiClient:
         return ApiClient(Login(self.url, self.token))
