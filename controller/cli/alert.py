@@ -125,9 +125,13 @@ def compose(
         body |= _where(api, everywhere, area, cluster, polygon, circle)
         body |= {"title": title, "category": category, "tone": tone, "valid_s": seconds(valid, "--valid")}
         body |= {"again": again, **_how_often(repeat, gap, every, until)}
-        _show_review(api.post(f"{_PATH}/review", body), as_json=False)
+        before = api.post(f"{_PATH}/review", body)
+        _show_review(before, as_json=False)
         made = api.post(_PATH, body, idempotency_key=secrets.token_hex(16))
+        waited = made["state"] == "composed"
         made = _armed(api, made)
+        if waited:  # only now it is known how long it sounds
+            _show_review(api.get(f"{_PATH}/{made['id']}/review"), as_json=False)
         if as_json:
             show_one(made, as_json=True)
             return

@@ -90,7 +90,15 @@ class Row:
 class Board:
     """The board of one alert (or drill). Make it with the boxes of every cluster it is for."""
 
-    def __init__(self, name: str, start: datetime, expires: datetime, boxes: Mapping[str, Iterable[str]]) -> None:
+    def __init__(
+        self,
+        name: str,
+        start: datetime,
+        expires: datetime,
+        boxes: Mapping[str, Iterable[str]],
+        *,
+        given: datetime | None = None,
+    ) -> None:
         self.name = name
         self.start = start
         self.expires = expires
@@ -99,8 +107,9 @@ class Board:
         self._rungs: dict[str, Rung] = {}
         self._clusters: dict[str, list[Rung]] = {}
         self._dirty: set[str] = set()
+        first = {"queued": given or start}
         for cluster_id, agents in boxes.items():
-            rungs = [Rung(agent_id, cluster_id, times={"queued": start}, revision=1) for agent_id in sorted(agents)]
+            rungs = [Rung(agent_id, cluster_id, times=dict(first), revision=1) for agent_id in sorted(agents)]
             self._clusters[cluster_id] = rungs
             self._rungs.update({rung.agent_id: rung for rung in rungs})
             self._dirty.update(rung.agent_id for rung in rungs)

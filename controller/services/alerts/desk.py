@@ -42,8 +42,8 @@ from controller.services.alerts.model import (
     Message,
     Origin,
     Person,
-    Repetition,
     Step,
+    Words,
 )
 from controller.services.alerts.notices import NoticeBook
 from controller.services.alerts.places import Places
@@ -170,7 +170,8 @@ class AlertDesk:
         """What the second person sees: the alert as it was frozen, the fleet as it is now."""
         clusters = frozenset(each for each in alert.clusters if each in self._directory.clusters)
         found = Places(clusters, alert.draft.where.scope.everywhere)
-        return self._review(found, alert.title, alert.message, alert.repetition)
+        words = _unspoken(alert.draft)
+        return self._review(Asked(found, alert.title, alert.message, alert.repetition, self._clock.now() + LEAD, words))
 
     # --- steps -------------------------------------------------------------------------------------------------
 
@@ -362,12 +363,12 @@ class AlertDesk:
         now = self._clock.now()
         content = self._composer.content(draft, now)
         self._composer.require_playable(content, found, draft, now + LEAD)
-        return Looked(found, content, self._review(found, content.title, content.message, content.repetition))
+        asked = Asked(found, content.title, content.message, content.repetition, now + LEAD, _unspoken(draft))
+        return Looked(found, content, self._review(asked))
 
-    def _review(self, found: Places, title: str, message: Message | None, repetition: Repetition) -> Review:
-        stocked = (lambda _: True) if message is None else self._stocked(message)
-        facts = replace(self._facts, stocked=stocked)
-        return make_review(facts, Asked(found, title, message, repetition, self._clock.now() + LEAD))
+    def _review(self, asked: Asked) -> Review:
+        stocked = (lambda _: True) if asked.message is None else self._stocked(asked.message)
+        return make_review(replace(self._facts, stocked=stocked), asked)
 
     def _composed(self, actor: Actor, draft: AlertDraft, looked: Looked, now: datetime) -> Alert:
         content = looked.content
@@ -456,6 +457,10 @@ class AlertDesk:
             self._directory.allows(actor, Permission.READ, area_id)
             for area_id in places.areas_of(self._directory, alert.clusters)
         )
+
+
+def _unspoken(draft: AlertDraft) -> tuple[Words, ...]:
+    return draft.words if draft.kind is AlertKind.TEXT else ()
 
 
 def _person(actor: Actor) -> Person:

@@ -13,12 +13,12 @@ Not here: a drill's own sentence (:mod:`controller.services.drills`).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from controller.services.alerts.model import Message, Repetition
+from controller.services.alerts.model import Message, Repetition, SpokenClip, Words
 from controller.services.alerts.places import Places
 from controller.services.alerts.sounding import groups, lacking
 from controller.services.directory import Directory
@@ -76,13 +76,20 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is to be looked at. ``message`` None: live voice."""
+    """What is to be looked at. ``message`` None: ``words`` that are not spoken yet, or, without any, live voice."""
 
     places: Places
     title: str
     message: Message | None
     repetition: Repetition
     start: datetime
+    words: tuple[Words, ...] = ()
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """What is said, by language."""
+        said: Iterable[Words | SpokenClip] = self.words if self.message is None else self.message.spoken
+        return {each.language: each.text for each in said}
 
 
 def make_review(facts: Facts, asked: Asked) -> Review:
@@ -106,9 +113,9 @@ def make_review(facts: Facts, asked: Asked) -> Review:
         clusters=clusters,
         areas=_areas(directory, clusters, frozenset(offline)),
         offline=offline,
-        languages=() if message is None else message.languages,
-        lacking={} if message is None else lacking(message, languages),
-        first_words={} if message is None else {each.language: first_words(each.text) for each in message.spoken},
+        languages=tuple(asked.texts),
+        lacking=lacking(asked.texts, languages) if asked.texts else {},
+        first_words={language: first_words(text) for language, text in asked.texts.items()},
         length=length,
         repetition=repetition,
         quiet=quiet,
@@ -116,7 +123,7 @@ def make_review(facts: Facts, asked: Asked) -> Review:
         stocked=len(stocked),
         cautions=(),
     )
-    return _with_words(review, places, asked.title, message)
+    return _with_words(review, asked)
 
 
 def first_words(text: str) -> str:
@@ -132,21 +139,22 @@ def _areas(directory: Directory, clusters: tuple[str, ...], offline: frozenset[s
     return tuple(sorted(found, key=lambda one: (-one.clusters, one.name)))
 
 
-def _with_words(review: Review, places: Places, title: str, message: Message | None) -> Review:
+def _with_words(review: Review, asked: Asked) -> Review:
+    places = asked.places
     names = ", ".join(f"{area.name} ({area.clusters})" for area in review.areas[:_NAMED])
     more = len(review.areas) - _NAMED
     where = names + (f" và {more} nơi khác" if more > 0 else "")
     everywhere = "TOÀN BỘ hệ thống, " if places.everywhere else ""
-    if message is None:
+    if not asked.texts:
         what = "lời nói trực tiếp của người trực"
     else:
         opening = next(iter(review.first_words.values()), "")
         spoken = ", ".join(review.languages)
-        what = f"“{opening}” (ngôn ngữ: {spoken}), mỗi lần {_span(review.length)}{_repeats(review.repetition)}"
+        lasts = f"dài {_span(review.length)}" if asked.message is not None else "độ dài sẽ biết khi đọc xong"
+        what = f"“{opening}” (ngôn ngữ: {spoken}), {_repeats(review.repetition, lasts)}"
     away = f"; {len(review.offline)} cụm hiện mất liên lạc" if review.offline else ""
-    sentence = (
-        f"CẢNH BÁO THẬT “{title}”: phát ngay tại {len(review.clusters)} cụm loa, {everywhere}{where}{away}: {what}."
-    )
+    count = f"{len(review.clusters)} cụm loa"
+    sentence = f"CẢNH BÁO THẬT “{asked.title}”: phát ngay tại {count}, {everywhere}{where}{away}: {what}."
     return Review(
         **{name: getattr(review, name) for name in Review.__dataclass_fields__ if name not in {"sentence", "cautions"}},
         sentence=sentence,
@@ -173,11 +181,14 @@ def _cautions(review: Review, places: Places) -> list[Caution]:
 
 def _span(length: timedelta) -> str:
     seconds = round(length.total_seconds())
-    return f"{seconds} giây" if seconds < 120 else f"{seconds // 60} phút {seconds % 60} giây"  # noqa: PLR2004
+    if seconds < 120:  # noqa: PLR2004 - two minutes
+        return f"{seconds} giây"
+    parts = ((seconds // 3600, "giờ"), (seconds // 60 % 60, "phút"), (seconds % 60, "giây"))
+    return " ".join(f"{number} {unit}" for number, unit in parts if number)
 
 
-def _repeats(repetition: Repetition) -> str:
-    text = f", {repetition.times} lượt liền nhau" if repetition.times > 1 else ""
+def _repeats(repetition: Repetition, lasts: str) -> str:
+    text = f"đọc {repetition.times} lượt liền nhau, {lasts}" if repetition.times > 1 else lasts
     if repetition.every is not None:
         until = "đến khi hủy (nhiều nhất 24 giờ)" if repetition.until is None else "đến giờ đã định"
         text += f", nhắc lại mỗi {_span(repetition.every)} {until}"

@@ -13,7 +13,7 @@ Used by alerts and by drills alike. Not here: which clusters (:mod:`controller.s
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
@@ -68,12 +68,12 @@ def lay_out(tone: Clip | None, words: Iterable[SpokenClip], *, times: int, gap: 
     return Recorded(tuple(pieces))
 
 
-def lacking(message: Message, languages: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+def lacking(said: Collection[str], languages: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
     """By language the clusters that have it and will not hear it."""
     missing: defaultdict[str, list[str]] = defaultdict(list)
     for cluster_id, wanted in sorted(languages.items()):
         for language in wanted:
-            if language not in message.languages:
+            if language not in said:
                 missing[language].append(cluster_id)
     return {language: tuple(clusters) for language, clusters in sorted(missing.items())}
 

@@ -43,7 +43,7 @@ class BoardRoom:
     ) -> Board:
         """A board for orders that are about to be given (or were, before a restart)."""
         boxes = {each: self._directory.agents_of([each]) for each in clusters}
-        board = Board(name, start, expires, boxes)
+        board = Board(name, start, expires, boxes, given=min(start, self._clock.now()))
         self._boards[name] = board
         self.follow(name, rules)
         for over in [each for each in self._boards.values() if each.closed][: max(0, len(self._boards) - KEPT)]:

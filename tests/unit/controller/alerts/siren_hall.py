@@ -17,9 +17,20 @@ from controller.services.context import SYSTEM, Actor, Role, RoleGrant
 from controller.services.orders import Scope
 from protocol.documents import Command, PlayOrder, WithdrawOrder
 from protocol.messages import Progress, ProgressStage
+from schedules.instants import Frames
 from tests.unit.controller.air_kit import ADMIN, Stage, command, open_stage
 
 ONCE = Repetition(times=1)
+
+
+class Talker:
+    """A speech engine that writes the words down."""
+
+    languages: tuple[str, ...] = ("vi",)
+
+    async def speak(self, text: str, out: Path, *, language: str | None = None) -> Frames:
+        await asyncio.to_thread(out.write_bytes, text.encode()[:20])
+        return Frames(48_000)
 
 
 @dataclass

@@ -20,10 +20,9 @@ from controller.store.tables import Audit
 from protocol.authority import roles_of
 from protocol.keys import Role as KeyRole
 from protocol.messages import ProgressStage
-from schedules.instants import Frames
 from schedules.ladder import Priority
 from tests.unit.controller.air_kit import ADMIN, command, until
-from tests.unit.controller.alerts.siren_hall import Hall, open_hall
+from tests.unit.controller.alerts.siren_hall import Hall, Talker, open_hall
 
 
 async def test_two_people_make_one_signed_order_that_agents_believe(tmp_path: Path) -> None:
@@ -334,16 +333,6 @@ async def test_words_are_spoken_while_composing_and_approved_by_who_confirms(tmp
         with pytest.raises(InvalidError) as refused:
             await hall.desk.compose(hall.lan, replace(draft, words=(Words("bru", "…ơ"),)))
         assert refused.value.code == "no_voice"
-
-
-class Talker:
-    """A speech engine that writes the words down."""
-
-    languages: tuple[str, ...] = ("vi",)
-
-    async def speak(self, text: str, out: Path, *, language: str | None = None) -> Frames:
-        await asyncio.to_thread(out.write_bytes, text.encode()[:20])
-        return Frames(48_000)
 
 
 async def test_a_policy_sends_templates_alone_and_superiors_are_told(tmp_path: Path) -> None:

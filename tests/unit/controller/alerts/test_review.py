@@ -15,7 +15,7 @@ from controller.services.orders import Scope
 from schedules.instants import Frames, frames_of
 from schedules.model import Clip, Pause
 from tests.unit.controller.air_kit import ADMIN
-from tests.unit.controller.alerts.siren_hall import open_hall
+from tests.unit.controller.alerts.siren_hall import Talker, open_hall
 
 TONE = Clip("a" * 64, Frames(48_000))
 VI = SpokenClip("vi", "Lũ về", Clip("b" * 64, Frames(96_000)))
@@ -30,7 +30,7 @@ def test_every_village_hears_its_languages_and_nobody_hears_nothing() -> None:
     assert [clip.sha256[0] for clip in heard["both"].sound.clips] == ["a", "c", "b"] * 2
     assert heard["other"].spoken == (VI,)
     assert heard["vi"] is heard["same"]
-    assert lacking(message, languages) == {"hmn": ("other",)}
+    assert lacking(message.languages, languages) == {"hmn": ("other",)}
     pauses = [piece.frames for piece in heard["vi"].sound.pieces if isinstance(piece, Pause)]
     assert pauses == [BREATH, frames_of(timedelta(seconds=5)), BREATH]
 
@@ -45,6 +45,8 @@ async def test_the_sentence_names_everything_that_matters(tmp_path: Path) -> Non
         for piece in ("CẢNH BÁO THẬT", "“Cảnh báo lũ”", "4 cụm loa", "Tà Rụt (3)", "A Vao (1)",
                       "1 cụm hiện mất liên lạc", "Lũ đang về", "3 lượt", "nhắc lại"):  # fmt: skip
             assert piece in review.sentence
+        assert "đọc 3 lượt liền nhau, dài " in review.sentence
+        assert "nhắc lại mỗi 2 giờ đến khi hủy" in review.sentence
         assert len(review.offline) == 1
         assert review.lacking == {"bru": review.offline}
         assert {each.code for each in review.cautions} >= {"offline", "language_lacking", "not_in_stock"}
@@ -52,6 +54,17 @@ async def test_the_sentence_names_everything_that_matters(tmp_path: Path) -> Non
         night = hall.desk.review(hall.lan, hall.draft())
         assert len(night.quiet) == 4
         assert "quiet_hours" in {each.code for each in night.cautions}
+
+
+async def test_words_that_are_not_spoken_yet_are_shown_and_are_not_called_a_live_voice(tmp_path: Path) -> None:
+    async with open_hall(tmp_path) as hall:
+        hall.desk._composer._speaker._engine = Talker()
+        written = hall.draft(kind=AlertKind.TEXT, template=None, title="Vỡ đập", words=(Words("vi", "Đập vỡ"),))
+        review = hall.desk.review(hall.lan, written)
+        assert "“Đập vỡ” (ngôn ngữ: vi), độ dài sẽ biết khi đọc xong" in review.sentence
+        assert (review.languages, review.first_words) == (("vi",), {"vi": "Đập vỡ"})
+        voice = hall.desk.review(hall.lan, replace(written, kind=AlertKind.VOICE, words=()))
+        assert "lời nói trực tiếp" in voice.sentence
 
 
 async def test_figures_on_the_map_mean_the_clusters_inside_and_say_who_has_no_place(tmp_path: Path) -> None:
