@@ -4,8 +4,11 @@ The controller's real agent side runs in a process of its own (:mod:`benchmarks.
 on air: live in bundles of 200 ms, a relay in bundles of 1 s, each signed once, sent ahead by the least lead of its kind
 (:data:`controller.services.leads.TERMS`). Listeners are raw sockets in another process (:mod:`benchmarks.listeners`). A
 bundle is late when it was read less than the reserve of a playing agent before its first sample. Then the same number
-of listeners of the same bitrate on Icecast (MP3, from Debian's packages), the same over TLS, and the bare price of
-``socket.send``. CPU is user and system time of the server's process, by the kernel's account.
+of listeners on Icecast (MP3, from Debian's packages), the same over TLS, and the bare price of ``socket.send``.
+
+Icecast is measured at 32 and at 40 kbit/s. The goals are held against 40: with its lengths, headers and signatures our
+32 kbit/s is 37 on the wire, and Icecast sends more blocks a second the more bytes it has to send.
+ CPU is user and system time of the server's process, by the kernel's account.
 
 Last: agents with both connections, clock bursts and status (:mod:`benchmarks.boxes`), on a live stream, and how long
 the controller's event loop was away at worst.
@@ -36,6 +39,8 @@ _WINDOWS_S: Final = {SourceKind.LIVE: 12, SourceKind.RELAY: 15}
 _GOALS: Final = {SourceKind.LIVE: 1.8, SourceKind.RELAY: 0.5}
 _STALL_GOAL_MS: Final = 50
 _FLOOR_SOCKETS: Final = 2000
+#: Icecast's bit rate that is nearest to what 32 kbit/s of ours are on the wire.
+_WIRE_KBPS: Final = 40
 
 
 class Worker:
@@ -80,8 +85,10 @@ class Worker:
 def measure(listeners: int, secure: int, agents: int) -> Iterator[Case]:
     """Icecast, plain, TLS, agents."""
     note(f"Icecast with {listeners} listeners")
-    peer = _icecast(listeners)
-    yield Case(_BENCH, f"Icecast, {listeners} listeners", "CPU per listener-second", peer, "µs")
+    same_sound = _icecast(listeners, 32)
+    peer = _icecast(listeners, _WIRE_KBPS)
+    for rate, cost in ((32, same_sound), (_WIRE_KBPS, peer)):
+        yield Case(_BENCH, f"Icecast, {rate} kbit/s, {listeners} listeners", "CPU per listener-second", cost, "µs")
     note(f"our agent side with {listeners} listeners")
     yield from _ours(listeners, peer, tls=False)
     note(f"the same with TLS, {secure} listeners")
@@ -107,9 +114,8 @@ def _ours(count: int, peer: float, *, tls: bool) -> Iterator[Case]:
             heard = crowd.report()
             cost = 1e6 * sent["cpu_s"] / (sent["wall_s"] * count)
             goal = None if tls else _GOALS[kind]
-            yield against(
-                _BENCH, case, "CPU per listener-second", cost, "µs", peer="Icecast", peer_value=peer, bound=goal
-            )
+            name = f"Icecast {_WIRE_KBPS} kbit/s"
+            yield against(_BENCH, case, "CPU per listener-second", cost, "µs", peer=name, peer_value=peer, bound=goal)
             missing = sent["carriers"] * seconds * 1_000_000 // (kind.packets * 20_000) - heard["bundles"]
             yield at_most(_BENCH, case, "late or missing bundles", heard["late"] + missing, "bundles", 0)
             for name, value in (("p50", heard["p50_us"]), ("p99", heard["p99_us"]), ("max", heard["max_us"])):
@@ -150,12 +156,12 @@ def _agents(count: int) -> Iterator[Case]:
         yield Case(_BENCH, case, "clock round trip p99", asked["p99_us"] / 1000, "ms")
 
 
-def _icecast(count: int) -> float:
+def _icecast(count: int, kbps: int) -> float:
     """CPU per listener-second of Icecast, in microseconds."""
     seconds = 15.0
     with (
         tempfile.TemporaryDirectory(prefix="loa-bench-") as name,
-        Icecast(Path(name), "mp3", bitrate="32k", clients=count + 10, burst=0) as station,
+        Icecast(Path(name), "mp3", bitrate=f"{kbps}k", clients=count + 10, burst=0) as station,
         _Crowd() as crowd,
     ):
         crowd.connect("icecast", station.port, ["/radio.mp3"] * count)
