@@ -168,7 +168,12 @@ class LiveRoutes:
         async def extend() -> None:
             await self._desk.extend(call.actor, session.billing.id)
 
-        await MicrophoneLine(socket, session).serve(stop=lambda: session.stop("ended_by_speaker"), extend=extend)
+        def still() -> None:
+            if session.billing.alert_id is None:  # an emergency's voice is ended by people, not by a token's age
+                self._desk.microphone(call.again() or call.actor, session.billing.id)
+
+        line = MicrophoneLine(socket, session)
+        await line.serve(stop=lambda: session.stop("ended_by_speaker"), extend=extend, still=still)
         return socket
 
     async def list_tapes(self, call: Call[Empty, PageQuery]) -> Page[TapeView]:

@@ -11,6 +11,7 @@ Rules kept here:
 1. Everything that comes is bounded: the hello by time, messages by size, frames by rate (:data:`MOST_A_SECOND`).
 2. What is told never waits and never piles up: at most :data:`OUTBOX` messages, meters are dropped first.
 3. Packets are counted by what their first byte says they last; nothing is decoded here.
+4. Who is signed out, disabled or without the right since is cut off within :data:`LOOK_S`.
 """
 
 from __future__ import annotations
@@ -26,13 +27,14 @@ from pydantic import Field, ValidationError
 
 from audio.stream import SpeechFormat
 from controller.api.schema import Schema
-from controller.services.errors import ServiceError
+from controller.services.errors import ConflictError, ServiceError
 from controller.services.live import LiveSession
 
 PROTOCOL: Final = "loa.microphone.1"
 MAX_FRAME: Final = 19_200  # 200 ms of 48 kHz samples
 MOST_A_SECOND: Final = 200
 OUTBOX: Final = 32
+LOOK_S: Final = 2.0
 _HELLO_S: Final = 10.0
 _OPUS_MOST: Final = 1_500
 
@@ -70,21 +72,27 @@ class MicrophoneLine:
         self.tell({"type": "bye", "code": code, "detail": words})
         self._over = True
 
-    async def serve(self, *, stop: Callable[[], None], extend: Callable[[], Awaitable[None]]) -> None:
-        """Until one side ends it. ``stop`` and ``extend`` do what the speaker asks for."""
+    async def serve(
+        self, *, stop: Callable[[], None], extend: Callable[[], Awaitable[None]], still: Callable[[], None]
+    ) -> None:
+        """Until one side ends it.
+
+        ``stop`` and ``extend`` do what the speaker asks for; ``still`` raises when they may not speak any more.
+        """
         hello = await self._hello()
         if hello is None:
             return
         self._session.attach(self, SpeechFormat(hello.codec, hello.rate))
         writer = asyncio.create_task(self._write(), name="microphone-write")
         reader = asyncio.create_task(self._read(hello, stop, extend), name="microphone-read")
+        looker = asyncio.create_task(self._look(still), name="microphone-look")
         try:
             await asyncio.wait({writer, reader}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._session.detach(self)
-            for task in (writer, reader):
+            for task in (writer, reader, looker):
                 task.cancel()
-            await asyncio.gather(writer, reader, return_exceptions=True)
+            await asyncio.gather(writer, reader, looker, return_exceptions=True)
             await self._socket.close()
 
     async def _hello(self) -> Hello | None:
@@ -141,6 +149,18 @@ class MicrophoneLine:
                 self.tell({"type": "error", "code": "unknown_message", "detail": "stop or extend"})
         except ServiceError as error:
             self.tell({"type": "error", "code": error.code, "detail": error.detail})
+
+    async def _look(self, still: Callable[[], None]) -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            try:
+                still()
+            except ConflictError:
+                continue  # it is ending
+            except ServiceError as error:
+                self._session.stop("right_taken")
+                self.dismiss(error.code, error.detail)
+                return
 
     async def _write(self) -> None:
         while True:

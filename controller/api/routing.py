@@ -64,6 +64,8 @@ class Call(Generic[BodyT, QueryT]):
     who: Actor | None
     peer: str  # IP address of the other side
     request: web.Request
+    #: Who is asking as of now, for what lasts: raises when they are signed out, disabled, or without the right since.
+    again: Callable[[], Actor | None]
 
     @property
     def actor(self) -> Actor:
@@ -193,6 +195,7 @@ class Dispatcher:
             who=who,
             peer=request.remote or "",
             request=request,
+            again=lambda: self._who(one, request),
         )
         key = request.headers.get("Idempotency-Key") if one.idempotent else None
         if key is None:

@@ -55,6 +55,7 @@ const CODES = {
   speaker_gone: ["Mất kết nối quá lâu, buổi phát đã kết thúc.", "The connection was away for too long; it was ended."],
   nobody_spoke: ["Không có micrô nào được nối.", "No microphone came."],
   replaced: ["Một cửa sổ khác của bạn đang dùng micrô.", "Another window of yours took over the microphone."],
+  right_taken: ["Quyền phát của bạn đã bị thu lại.", "Your right to speak was taken away."],
   alert_cancelled: ["Tin khẩn cấp đã bị hủy.", "The alert was cancelled."],
   agent_offline: ["Cụm loa này không kết nối.", "This cluster is not connected."],
   metered_link: ["Đường truyền của cụm này tính tiền theo dung lượng. Đánh dấu ô bên trên nếu vẫn muốn nghe.", "This cluster pays by volume. Tick the box above to listen all the same."],
