@@ -12,6 +12,7 @@ from controller.cli.area import area_id
 from controller.cli.client import ApiClient
 from controller.cli.cluster import cluster_id
 from controller.cli.output import JsonFlag, show, show_one
+from controller.cli.template import template_id
 
 app = typer.Typer(
     help="""Drills and tests. People hear "đây là diễn tập" before and after; a drill can never become an alert.
@@ -47,7 +48,7 @@ Drill = Annotated[str, typer.Argument(help="Its id.")]
 @app.command("start")
 def start(
     *,
-    template: Annotated[str | None, typer.Option(help="Id of the emergency template that is drilled.")] = None,
+    template: Annotated[str | None, typer.Option(help="Emergency template to drill, by id or unique title.")] = None,
     say: Annotated[Repeated, typer.Option(help="Instead: LANGUAGE=TEXT, such as vi='Nước sông đang lên'.")] = None,
     everywhere: All = False,
     area: Areas = None,
@@ -60,7 +61,8 @@ def start(
     words = [_words(each) for each in say or ()]
     with ApiClient() as api:
         where = _where(api, everywhere=everywhere, areas=area, clusters=cluster)
-        body = where | {"kind": "drill", "template": template, "words": words, "times": times, "title": title}
+        drilled = None if template is None else template_id(api, template)
+        body = where | {"kind": "drill", "template": drilled, "words": words, "times": times, "title": title}
         _begin(api, body, as_json=as_json, patience_s=0.0)
 
 

@@ -143,6 +143,11 @@ def readiness(*, as_json: JsonFlag = False) -> None:
     """Which clusters do not hold the sound of an active template yet."""
     with ApiClient() as api:
         rows = api.get(f"{_PATH}/readiness")["templates"]
+        if not as_json:
+            names = {row["id"]: row["name"] for row in api.pages("/api/v1/clusters")}
+            rows = [{**row, "lacking": [names.get(each, each) for each in row["lacking"]]} for row in rows]
+            if not rows:
+                note("No template is in force, so nothing is kept ready: loa-controller template approve TITLE")
         show(rows, ("template_id", "title", "clusters", "holding", "lacking"), as_json=as_json)
 
 

@@ -16,6 +16,7 @@ Not here: facts and rows (:mod:`controller.services.drills.books`), when the reg
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
@@ -75,6 +76,7 @@ class DrillDesk:
         self._courier = courier
         self._directory = directory
         self._clock = clock
+        self._turn = asyncio.Lock()
         #: Told of every drill and test after it was ordered, and after it was cancelled. They must be quick.
         self.listeners: list[Callable[[Drill], None]] = []
 
@@ -112,7 +114,10 @@ class DrillDesk:
             raise ConflictError("the drill notice is not made yet; try again in a minute", code="no_notice")
         self._require_alone(places.clusters)
         message = await self._message(draft)
-        return await self._order(actor, draft, places.clusters, message)
+        async with self._turn:  # a second click waits, and then finds the first drill on
+            clusters = places.clusters & self._directory.clusters.keys()  # those that are still there
+            self._require_alone(clusters)
+            return await self._order(actor, draft, clusters, message)
 
     async def cancel(self, actor: Actor, drill_id: str) -> Drill:
         """End a drill that sounds.
@@ -183,11 +188,10 @@ class DrillDesk:
         sounds = () if message is None else self._sounds(message, draft, clusters)
         length = max((group.sound.duration for group in sounds), default=timedelta(0))
         expires = start + (length + SLACK if sounds else SILENT_LIFE)
-        title = draft.title or _TITLES.get(draft.kind, "")
         drill = Drill(
             id=drill_id,
             kind=draft.kind,
-            title=title or drill_id,
+            title=self._title(draft) or drill_id,
             clusters=clusters,
             words={} if message is None else {each.language: each.text for each in message.spoken},
             started_by=actor.name,
@@ -205,14 +209,22 @@ class DrillDesk:
         sheets = sheets or [Sheet(SilentTestOrder(), clusters)]
         try:
             await self.book.begin(actor, drill)
+        except StoreBusyError as error:
+            raise BusyError("the database is locked; try the drill again", code="not_recorded") from error
+        try:
             given = await self._courier.give_all(
                 sheets, actor=actor.audit_name, life=expires - self._clock.now(), details={"drill": drill_id}
             )
-            await self._followed(drill, given)
-        except StoreBusyError as error:
-            raise BusyError("the database is locked; try the drill again", code="not_recorded") from error
+        except BusyError:
+            drill.cancelled_at = self._clock.now()  # it never was: nothing stands in the next one's way
+            raise
+        await self._followed(drill, given)
         self._tell(drill)
         return drill
+
+    def _title(self, draft: DrillDraft) -> str:
+        drilled = "" if draft.template is None else self._templates.ready(draft.template).spec.title
+        return draft.title or _TITLES.get(draft.kind, drilled)
 
     def _tell(self, drill: Drill) -> None:
         for listener in self.listeners:
@@ -225,7 +237,10 @@ class DrillDesk:
         for part in given.parts:
             for agent_id, (state, code) in part.states.items():
                 self.book.delivered(drill, agent_id, state, code)
-        await self.book.ordered(drill, ((part.command.term, part.command.seq) for part in given.parts))
+        try:
+            await self.book.ordered(drill, ((part.command.term, part.command.seq) for part in given.parts))
+        except StoreBusyError:  # it is on its way: saying "not recorded" now would make somebody start it twice
+            _log.warning("drill_numbers_not_kept", drill=drill.id)
 
     def _require_civil(self, clusters: frozenset[str], start: datetime, end: datetime) -> None:
         for cluster_id in sorted(clusters):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator
@@ -148,6 +149,10 @@ async def test_one_at_a_time_and_civil_hours(tmp_path: Path) -> None:
         assert caught.value.code == "drill_running"
         await desk.cancel(ADMIN, first.id)
         assert last(stage).order == WithdrawOrder(first.id)
+        twice = await asyncio.gather(
+            *(desk.start(ADMIN, DrillDraft(at(cluster), words=WORDS)) for _ in range(2)), return_exceptions=True
+        )
+        assert [isinstance(each, ConflictError) for each in twice] == [False, True]  # a double click is one drill
         sent = len(stage.gateway.commands)
         clock.at = datetime(2026, 11, 20, 15, 0, tzinfo=START.tzinfo)  # 22:00 there
         with pytest.raises(ConflictError) as caught:
