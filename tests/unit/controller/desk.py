@@ -15,11 +15,14 @@ from tempfile import mkdtemp
 from argon2 import PasswordHasher
 
 from controller.services.accounts import AccountService
+from controller.services.alerts.tones import ensure_tones
 from controller.services.areas import AreaService
 from controller.services.audit import AuditService
+from controller.services.chimes import ensure_chimes
 from controller.services.clusters import ClusterService
 from controller.services.context import SYSTEM, Actor, Role, RoleGrant
 from controller.services.directory import Directory
+from controller.services.media_store import MediaStore
 from controller.services.passwords import Passwords
 from controller.services.sessions import Sessions
 from controller.store import Database, sqlite_url
@@ -52,6 +55,21 @@ def _template() -> Path:
     path = Path(mkdtemp(prefix="loa-test-")) / "template.db"
     asyncio.run(migrate(sqlite_url(str(path))))
     return path
+
+
+@cache
+def _house_sounds() -> Path:
+    """The chimes and signals that a first start makes, made once a run."""
+    store = MediaStore(Path(mkdtemp(prefix="loa-test-")))
+    store.open()
+    asyncio.run(ensure_chimes(store))
+    asyncio.run(ensure_tones(store))
+    return store.media
+
+
+async def house_sounds(folder: Path) -> None:
+    """Put them into a test's own data folder: making them takes a second of computing each time."""
+    await asyncio.to_thread(lambda: shutil.copytree(_house_sounds(), folder / "media"))
 
 
 async def fresh_database(folder: Path) -> Path:

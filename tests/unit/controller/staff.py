@@ -14,7 +14,7 @@ import aiohttp
 from controller.app import Running, running
 from controller.config import load_config
 from controller.services.passwords import Passwords
-from tests.unit.controller.desk import CHEAP, fresh_database
+from tests.unit.controller.desk import CHEAP, fresh_database, house_sounds
 
 
 @dataclass(slots=True)
@@ -60,11 +60,10 @@ async def open_staff(folder: Path, **flags: Any) -> AsyncIterator[Staff]:
     """A running controller with its first administrator signed in."""
     own = {"staff_listen": "127.0.0.1:0", "agent_listen": "127.0.0.1:0", "announce": False, **flags}
     await fresh_database(folder)
+    await house_sounds(folder)
     config = load_config(folder, None, own, {})
-    tls = ssl.create_default_context()
     async with running(config, passwords=Passwords(CHEAP)) as controller:
-        if config.staff_tls:
-            tls.load_verify_locations(config.tls_folder / "staff.crt")
+        tls = ssl.create_default_context(cafile=config.tls_folder / "staff.crt") if config.staff_tls else True
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls)) as http:
             assert controller.first_admin is not None
             yield await Staff(controller, http).login(*controller.first_admin)
