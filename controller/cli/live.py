@@ -12,7 +12,7 @@ from controller.cli.area import area_id
 from controller.cli.client import ApiClient
 from controller.cli.cluster import cluster_id
 from controller.cli.orders import Areas, Clusters
-from controller.cli.output import JsonFlag, UsageFault, note, show, show_one
+from controller.cli.output import CliError, JsonFlag, UsageFault, note, show, show_one
 from controller.cli.source import source_id
 
 app = typer.Typer(
@@ -27,6 +27,8 @@ _PATH: Final = "/api/v1/live"
 _TAPES: Final = "/api/v1/tapes"
 _LOOK_S: Final = 0.5
 _CLOSING_S: Final = 20.0
+#: Somebody ended it, its time was up, or all of it was heard; everything else went wrong.
+_GOOD_ENDS: Final = ("ended_by_speaker", "ended_by_desk", "time_is_up", "source_ended", "stopped")
 Session = Annotated[str, typer.Argument(help="Id of the session, such as lv_k3v7qzt2ma.")]
 
 
@@ -52,8 +54,8 @@ def start(
     given = [name for name, value in sources if value]
     if len(given) != 1:
         raise typer.BadParameter("say where the sound comes from: one of --input, --file, --url, --source")
-    if file is not None and not file.is_file():
-        raise UsageFault(f"there is no file {file}", code="no_file")
+    if file is not None:
+        _check(file)
     with ApiClient() as api:
         body: dict[str, Any] = {
             "everywhere": everywhere,
@@ -63,26 +65,17 @@ def start(
             "chime_before": chime,
             "chime_after": chime,
             "minutes": minutes,
-            "input": {"--input": "line", "--file": "file", "--url": "url", "--source": "source"}[given[0]],
+            "input": {"--input": "microphone", "--file": "file", "--url": "url", "--source": "source"}[given[0]],
+            "url": url or "",
+            "source_id": source_id(api, source) if source is not None else None,
         }
-        if url is not None:
-            body["url"] = url
-        if source is not None:
-            body["source_id"] = source_id(api, source)
-        if device is not None:
-            body["input"] = "microphone"
         session = api.post(_PATH, body)
         note(f"session {session['id']}: {len(session['clusters'])} clusters, {session['agents']} agents")
-        if device is not None or file is not None:
-            from controller.cli.speaking import speak_file, speak_line  # noqa: PLC0415 - loads aiohttp and PortAudio
-
-            if device is not None:
-                speak_line(api.login, session["id"], device)
-            elif file is not None:
-                speak_file(api.login, session["id"], file)
-        else:
-            _watch(api, session["id"])
-        show_one(_ended(api, session["id"]), as_json=as_json)
+        _speak(api, session["id"], device, file)
+        ended = _ended(api, session["id"])
+        show_one(ended, as_json=as_json)
+        if ended["code"] not in _GOOD_ENDS:
+            raise CliError(f"the session ended: {ended['code'] or ended['state']}", code=ended["code"] or "not_ended")
 
 
 @app.command("list")
@@ -140,15 +133,37 @@ def list_inputs(*, as_json: JsonFlag = False) -> None:
     show(({name: getattr(each, name) for name in columns} for each in inputs()), columns, as_json=as_json)
 
 
+def _check(file: Path) -> None:
+    """Make sure of a file before anything is on air."""
+    from controller.cli.speaking import check_file  # noqa: PLC0415 - loads aiohttp and PortAudio
+
+    if not file.is_file():
+        raise UsageFault(f"there is no file {file}", code="no_file")
+    check_file(file)
+
+
+def _speak(api: ApiClient, session_id: str, device: str | None, file: Path | None) -> None:
+    """Send what is to be heard, or watch the controller fetch it, until the session is over."""
+    from controller.cli.speaking import speak_file, speak_line  # noqa: PLC0415 - loads aiohttp and PortAudio
+
+    if device is not None:
+        speak_line(api.login, session_id, device)
+    elif file is not None:
+        speak_file(api.login, session_id, file)
+    else:
+        _watch(api, session_id)
+
+
 def _watch(api: ApiClient, session_id: str) -> None:
     """Until it is over; Ctrl-C ends it."""
     told = ""
     try:
         while True:
             session = api.get(f"{_PATH}/{session_id}")
-            if session["state"] != told:
-                told = session["state"]
-                note(f"{told}{': ' + session['code'] if session['code'] else ''}")
+            words = f"{session['state']}{': ' + session['code'] if session['code'] else ''}"
+            if words != told:
+                told = words
+                note(words)
             if session["ended"]:
                 return
             time.sleep(_LOOK_S)

@@ -11,7 +11,7 @@ from controller.cli.client import ApiClient
 from controller.cli.output import JsonFlag, note, show, show_one
 
 app = typer.Typer(
-    help="""Radio stations that may be relayed (Icecast, SHOUTcast, any endless HTTP sound; .m3u and .pls).
+    help="""Radio stations that may be relayed (Icecast, SHOUTcast, HLS, any endless HTTP sound; .m3u and .pls).
 
 A programme carries one through a window: loa-controller programme add --source …
 """,

@@ -4,7 +4,8 @@ Rules kept here:
 
 1. What cannot be sent is dropped, the oldest first (:data:`WAITING` blocks): live sound does not wait.
 2. A connection that breaks is opened again within the time the controller keeps the session.
-3. Ctrl-C says *stop* and waits for the closing chime; a second one leaves.
+3. Ctrl-C (or SIGTERM) says *stop* and waits for the closing chime; a second one leaves.
+4. A file that is no sound is found out before anything is on air; one that breaks off ends the session.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ _PROTOCOL: Final = "loa.microphone.1"
 _RETRY_S: Final = 1.0
 _TRIES: Final = 8
 _BAR: Final = 30
-_BYE_S: Final = 20.0
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class Spoken:
@@ -79,6 +80,18 @@ def speak_file(login: Login, session_id: str, file: Path) -> None:
         CliError: the file is no sound, or the controller cannot be reached.
     """
     asyncio.run(_speak_file(login, session_id, file))
+
+
+def check_file(file: Path) -> None:
+    """Make sure that a file begins with sound, before a village hears a chime for nothing.
+
+    Raises:
+        CliError: it cannot be read, or is no sound.
+    """
+    try:
+        next(_blocks(file), None)
+    except (AudioError, OSError) as error:
+        raise CliError(f"{file}: {error}", code=getattr(error, "code", "unreadable")) from error
 
 
 async def _speak_line(login: Login, session_id: str, device: str) -> None:
@@ -131,22 +144,29 @@ class _Line:
         self._login = login
         self._url = f"{login.url.rstrip('/')}/api/v1/live/{session_id}/microphone"
         self._stopping = False
+        self._broke: AudioError | None = None
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self.on_air = asyncio.Event()
 
     async def run(self, take: Callable[[], Any]) -> None:
         """Speak what ``take`` gives until the session is over or the blocks end."""
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGINT, self._interrupted)
+        for number in _ENDING:
+            loop.add_signal_handler(number, self._interrupted)
         try:
             for attempt in range(_TRIES):
                 if await self._connection(take):
-                    return
+                    break
                 note(f"the connection broke; trying again ({attempt + 1})")
                 await asyncio.sleep(_RETRY_S)
-            raise CliError("the controller cannot be reached any more; the session ends by itself", code="unreachable")
+            else:
+                words = "the controller cannot be reached any more; the session ends by itself"
+                raise CliError(words, code="unreachable")
         finally:
-            loop.remove_signal_handler(signal.SIGINT)
+            for number in _ENDING:
+                loop.remove_signal_handler(number)
+        if self._broke is not None:
+            raise self._broke
 
     async def _connection(self, take: Callable[[], Any]) -> bool:
         """One connection; whether the session is over."""
@@ -175,9 +195,15 @@ class _Line:
             return False
 
     async def _send(self, socket: aiohttp.ClientWebSocketResponse, take: Callable[[], Any]) -> None:
-        with contextlib.suppress(StopAsyncIteration):
+        if self._stopping:  # somebody ended it before this connection was there
+            await self._stop()
+        try:
             while True:
                 await socket.send_bytes(await take())
+        except StopAsyncIteration:
+            pass
+        except AudioError as error:
+            self._broke = error
         await self._stop()
 
     async def _listen(self, socket: aiohttp.ClientWebSocketResponse) -> bool:

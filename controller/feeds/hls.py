@@ -77,9 +77,15 @@ class HlsStation:
         self._policy = policy
         self._base = base
         self._body = body
+        self._ends = False
         self.content_type = "application/vnd.apple.mpegurl"
         self.name: str | None = base.host
         self.title: str | None = None
+
+    @property
+    def ends(self) -> bool:
+        """Whether it is a recording: its playlist says that nothing follows."""
+        return self._ends
 
     def close(self) -> None:
         """Nothing is open between two fetches."""
@@ -107,7 +113,7 @@ class HlsStation:
 
     async def _media_playlist(self) -> Any:
         """The playlist of segments, after choosing a variant."""
-        listing = _parse(self._body, self._base)
+        listing = await _read(self._body, self._base)
         if not listing.is_variant:
             return listing
         self._base = self._policy.check(choose(listing))
@@ -121,7 +127,7 @@ class HlsStation:
         following: int | None = None
         news_at = time.monotonic()
         while True:
-            found = _segments_of(listing)
+            found = await asyncio.to_thread(_segments_of, listing)
             if following is None and not listing.is_endlist:
                 found = found[-_FROM_END:]
             new = [one for one in found if following is None or one.number >= following]
@@ -129,6 +135,7 @@ class HlsStation:
                 yield one
                 following = one.number + 1
             if listing.is_endlist:
+                self._ends = True
                 return
             target = max(_SHORTEST_S, min(_LONGEST_S, float(listing.target_duration or 6)))
             if new:
@@ -144,7 +151,7 @@ class HlsStation:
     async def _reload(self) -> Any:
         response = await follow(self._session, self._base, self._policy)
         base = response.url
-        return _parse(await read_whole(response, most=MAX_LIST, seconds=_FETCH_S, code="hls_unreadable"), base)
+        return await _read(await read_whole(response, most=MAX_LIST, seconds=_FETCH_S, code="hls_unreadable"), base)
 
     async def _fetch(self, url: str, span: str | None) -> bytes:
         headers = {} if span is None else {"Range": span}
@@ -190,10 +197,15 @@ def choose(listing: Any) -> str:
     return min(found)[-1]
 
 
+async def _read(body: bytes, base: URL) -> Any:
+    """A playlist, read on a thread: one of 256 KiB takes half a second, which every live stream would feel."""
+    return await asyncio.to_thread(_parse, body, base)
+
+
 def _parse(body: bytes, base: URL) -> Any:
     try:
         return m3u8.loads(body.decode("utf-8-sig"), uri=str(base))
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError) as error:
         raise FeedContentError("hls_unreadable", "the playlist cannot be read") from error
 
 

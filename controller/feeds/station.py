@@ -62,6 +62,11 @@ class Station:
         """What the station says it is playing now."""
         return self._icy.title
 
+    @property
+    def ends(self) -> bool:
+        """Whether it is a file: its length was told beforehand."""
+        return self._response.content_length is not None
+
     def close(self) -> None:
         """Hang up."""
         self._response.close()

@@ -5,7 +5,8 @@ Rules kept here:
 1. One station is fetched and encoded once, however many windows and areas relay it.
 2. A station that is lost is tried again after 1 s, 2 s … 30 s (with jitter), as long as anybody wants it.
 3. Sound is what counts: a connection that gives no packet for :data:`SILENT_S` is lost, whatever bytes it sends.
-4. Nothing here blocks the event loop or grows: the pacer is bounded, and a full pacer makes the station wait.
+4. With ``once``, a recording (a file, a playlist with an end) is carried once, not again and again.
+5. Nothing here blocks the event loop or grows: the pacer is bounded, and a full pacer makes the station wait.
 
 Not here: windows and targets (:mod:`controller.services.relays`), when chunks play
 (:mod:`controller.services.relay_pacing`).
@@ -89,6 +90,7 @@ class Carrier:
         start: MediaUs,
         pace: Pace | None = None,
         timeouts: FeedTimeouts | None = None,
+        once: bool = False,
     ) -> None:
         self._url = url
         self._policy = policy
@@ -99,6 +101,8 @@ class Carrier:
         self._pacer = Pacer(start, pace)
         self._pushed = asyncio.Event()
         self._room = asyncio.Event()
+        self._once = once
+        self._over = False  # all of a recording was fetched
         self._heard: MediaUs | None = None  # since when it sounds without a break
         self.listeners: list[Callable[[Chunk], None]] = []
         self.state_listeners: list[Callable[[CarrierState], None]] = []
@@ -109,7 +113,7 @@ class Carrier:
         self._pacer.grow(lead)
 
     async def run(self) -> None:
-        """Fetch, encode and pace until cancelled."""
+        """Fetch, encode and pace until cancelled, or until a recording that is carried once was handed out."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._fetch_for_ever(), name="relay-fetch")
             group.create_task(self._pace(), name="relay-pace")
@@ -119,7 +123,9 @@ class Carrier:
         while True:
             self._heard = None
             try:
-                await self._fetch()
+                self._over = await self._fetch() and self._once and self._heard is not None
+                if self._over:
+                    break
                 self._lost("source_ended", "the station ended its stream")
             except (FeedError, AudioError) as error:
                 self._lost(error.code, str(error))
@@ -132,12 +138,15 @@ class Carrier:
                 wait = _FIRST_WAIT_S
             await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
             wait = min(wait * 2, _LONGEST_WAIT_S)
+        self._pacer.interrupt()
+        self._pushed.set()
 
     def _good(self) -> bool:
         """Whether the station sounded long enough to be trusted to come back quickly."""
         return self._heard is not None and self._media.now() - self._heard >= _GOOD_US
 
-    async def _fetch(self) -> None:
+    async def _fetch(self) -> bool:
+        """Carry one connection to its end; whether it was a recording's."""
         async with open_station(self._url(), self._policy, self._timeouts) as station, self._encoder() as encoding:
             feeding = asyncio.create_task(_feed(station, encoding), name="relay-feed")
             try:
@@ -151,6 +160,7 @@ class Carrier:
                 feeding.cancel()
                 with contextlib.suppress(asyncio.CancelledError, FeedError, AudioError):
                     await feeding
+            return station.ends
 
     async def _take_packets(self, station: Station | HlsStation, encoding: Encoding) -> None:
         packets = aiter(encoding)
@@ -179,6 +189,8 @@ class Carrier:
                 for listener in tuple(self.listeners):
                     listener(chunk)
                 continue
+            if self._over and not self._pacer.buffered_us:
+                return
             due = self._pacer.due_at(now)
             wait = _LOOK_S if due is None else min((due - now) / 1e6, _LOOK_S)
             with contextlib.suppress(TimeoutError):

@@ -10,7 +10,8 @@ Rules kept here:
 4. STOP ends sessions where it was ordered, at once. Its order reached the agents before.
 5. Everything is in the audit log; the stream itself also in the orders' journal. A busy database delays the log, not
    the voice.
-6. At most :data:`MOST` sessions are open; :data:`REMEMBERED` ended ones can still be looked at.
+6. At most :data:`MOST` sessions of class 50 are open, and as many emergencies: announcements never keep an emergency
+   from being spoken. :data:`REMEMBERED` ended ones can still be looked at.
 
 Not here: what a session does (:mod:`controller.services.live.session`), sockets (:mod:`controller.api`).
 """
@@ -94,6 +95,7 @@ class AddressFeed:
             clock=self._m.clock,
             start=start,
             pace=Pace.of(SourceKind.LIVE, max(lead, 1_000_000)),
+            once=True,
         )
         self._carrier.listeners.append(listener)
         await self._carrier.run()
@@ -111,6 +113,7 @@ class LiveDesk:
         self._sessions: OrderedDict[str, LiveSession] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
         self._running = False
+        self._turn = asyncio.Lock()  # between "nobody speaks there" and "now somebody does"
 
     async def run(self) -> None:
         """Own the sessions until cancelled; then they end (agents' streams end with the timeline anyway)."""
@@ -140,7 +143,6 @@ class LiveDesk:
         if not timedelta(0) < request.duration <= LONGEST:
             raise InvalidError("a session may last up to two hours", code="bad_duration")
         feed = self._feed(actor, request)
-        self._refuse_where_taken(clusters)
         now = self._m.clock.now()
         self._refuse_in_quiet_hours(clusters, now, now + request.duration)
         title = request.title or f"Trực tiếp: {actor.name}"
@@ -155,7 +157,9 @@ class LiveDesk:
             chime_after=request.chime_after,
             duration=request.duration,
         )
-        return await self._open(billing, feed)
+        async with self._turn:
+            self._refuse_where_taken(clusters)
+            return await self._open(billing, feed)
 
     async def start_emergency(
         self, actor: Actor, *, clusters: Collection[str], title: str, alert_id: str, max_duration: timedelta = HARD_STOP
@@ -193,7 +197,8 @@ class LiveDesk:
             BusyError: ``not_extended``.
         """
         session = self._theirs(actor, session_id)
-        if session.ends is None or session.on_air is None or session.state is LiveState.ENDED:
+        over = session.state in (LiveState.CLOSING, LiveState.ENDED)
+        if session.ends is None or session.on_air is None or over:
             raise InvalidError("the session is not on air", code="not_on_air")
         ends = session.ends + by
         if not timedelta(0) < by <= LONGEST or ends > session.on_air + LONGEST:
@@ -272,7 +277,8 @@ class LiveDesk:
     # --- inside ----------------------------------------------------------------------------------------------------
 
     async def _open(self, billing: Billing, feed: Feed | None) -> LiveSession:
-        if not self._running or len(self._open_sessions()) >= MOST:
+        alike = [one for one in self._open_sessions() if one.billing.priority == billing.priority]
+        if not self._running or len(alike) >= MOST:
             raise BusyError(f"{MOST} sessions are open; end one first", code="too_many_sessions")
         plan = StreamPlan(
             priority=billing.priority,

@@ -7,10 +7,12 @@ import json
 import os
 import stat
 import sys
+import wave
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.unit.controller.staff import Staff, open_staff
@@ -125,6 +127,29 @@ async def test_listening_from_a_shell(shell: Shell, tmp_path: Path) -> None:
     assert (nobody.code, "[agent_offline]" in nobody.err) == (1, True)
     assert not file.exists()
     assert (await shell("listen", "--source", "VOV1")).code == 1
+
+
+async def test_going_on_air_from_a_shell(shell: Shell, tmp_path: Path) -> None:
+    assert (await shell("area", "add", "Tà Rụt", "--quiet", "none", "--json")).code == 0
+    assert (await shell("cluster", "add", "TR 1", "--area", "Tà Rụt")).code == 0
+    lie = tmp_path / "words.wav"
+    lie.write_text("this is no sound\n" * 100)
+    refused = await shell("live", "start", "--cluster", "TR 1", "--file", str(lie))
+    assert (refused.code, "not_audio" in refused.err) == (1, True)
+    assert (await shell("live", "list", "--json")).out == "", "nothing went on air"
+    good = tmp_path / "good.wav"
+    tone = (np.sin(np.arange(24_000) / 20) * 8_000).astype("<i2").tobytes()
+    with wave.open(str(good), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(48_000)
+        file.writeframes(tone)
+    spoken = await shell("live", "start", "--cluster", "TR 1", "--file", str(good), "--no-chime", "--json")
+    assert spoken.code == 0, spoken.err
+    said = json.loads(spoken.out)
+    assert (said["state"], said["code"]) == ("ended", "ended_by_speaker")
+    dead = await shell("live", "start", "--cluster", "TR 1", "--input", "no-such-input")
+    assert dead.code == 1
 
 
 async def test_a_saved_login_is_private_and_ends_with_logout(shell: Shell, staff: Staff) -> None:

@@ -92,6 +92,8 @@ async def test_who_may_not_open_a_microphone(tmp_path: Path) -> None:
             (other, session, {}, 403),
             (viewer, session, {}, 403),
             (staff, session, {"headers": evil}, 403),
+            (staff, session, {"headers": {"Origin": "null"}}, 403),
+            (staff, session, {"protocols": ("loa.other.1", f"bearer.{staff.token}")}, 400),
             (staff, "lv_nothing", {}, 404),
         ]
         for who, which, more, expected in tries:

@@ -19,7 +19,7 @@ from audio.errors import StreamError
 from audio.stream import Level, SpeechFormat, SpeechPacket
 from controller.feeds import AddressPolicy
 from controller.services.context import Actor, Role, RoleGrant, RunClock, SystemClock
-from controller.services.errors import ConflictError, ForbiddenError, InvalidError, ServiceError
+from controller.services.errors import BusyError, ConflictError, ForbiddenError, InvalidError, ServiceError
 from controller.services.live import (
     InputKind,
     LiveDesk,
@@ -30,6 +30,7 @@ from controller.services.live import (
     Means,
     Studio,
 )
+from controller.services.live import desk as desk_module
 from controller.services.orders import Scope
 from controller.services.streams import StreamOpener
 from controller.store.errors import JournalError
@@ -362,6 +363,41 @@ async def test_an_address_goes_on_air_between_two_chimes(tmp_path: Path) -> None
         assert kinds == [True, False, True], "a chime, the address, a chime"
         for before, after in itertools.pairwise(bundles):
             assert after.play_at >= before.play_at + before.samples * 1_000_000 // 48_000
+
+
+async def test_a_file_at_an_address_is_heard_once_and_ends_the_session(tmp_path: Path) -> None:
+    async with open_stage(tmp_path, tasks=False) as stage, radio() as station, live(stage) as desk:
+        area = await stage.area()
+        await stage.cluster(area, "A")
+        address = station.url.replace("/live", "/file")
+        request = LiveRequest(Scope(areas=(area,)), input=InputKind.URL, address=address, chime_before=False)
+        session = await desk.start(OPERATOR, request)
+        await until(lambda: session.state is LiveState.ENDED and not stage.gateway.streams)
+        assert (session.view().code, station.connections) == ("source_ended", 1)
+        packets = [one for each in sent(stage) for one in each.packets]
+        assert [one for one in packets if one != PACKET] == [n.to_bytes(4, "big") for n in range(20)]
+        assert packets[-CHIME:] == [PACKET] * CHIME, "then the closing chime"
+
+
+async def test_of_several_who_start_at_once_one_speaks(tmp_path: Path) -> None:
+    async with district(tmp_path) as (stage, desk, area, _):
+        requests = (desk.start(OPERATOR, LiveRequest(Scope(areas=(area,)))) for _ in range(5))
+        answers = await asyncio.gather(*requests, return_exceptions=True)
+        refused = [one.code for one in answers if isinstance(one, ConflictError)]
+        assert (refused, len(stage.gateway.streams)) == (["live_busy"] * 4, 1)
+
+
+async def test_announcements_do_not_use_up_the_room_of_emergencies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk_module, "MOST", 1)
+    async with district(tmp_path) as (_, desk, __, clusters):
+        await desk.start(OPERATOR, LiveRequest(Scope(clusters=(clusters[0],))))
+        with pytest.raises(BusyError) as full:
+            await desk.start(OPERATOR, LiveRequest(Scope(clusters=(clusters[1],))))
+        assert full.value.code == "too_many_sessions"
+        alarm = await desk.start_emergency(OPERATOR, clusters=clusters, title="Lũ quét", alert_id="al_1")
+        assert alarm.state is LiveState.WAITING
 
 
 async def test_an_address_that_is_dead_is_said_and_given_up(tmp_path: Path) -> None:

@@ -70,12 +70,18 @@ class Radio:
             self.listeners -= 1
         return response
 
+    async def file(self, _: web.Request) -> web.Response:
+        """Something that ends, and says beforehand where."""
+        self.connections += 1
+        return web.Response(body=self.block * 2, content_type="audio/mpeg")
+
 
 @asynccontextmanager
 async def radio() -> AsyncIterator[Radio]:
     station = Radio()
     app = web.Application()
     app.router.add_get("/live", station.serve)
+    app.router.add_get("/file", station.file)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
