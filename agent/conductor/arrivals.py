@@ -35,7 +35,7 @@ LEAST_MS: Final = 400
 MOST_MS: Final = 8_000
 
 #: From arrival to the sound output: decoding in a thread, and the mixer's next block.
-DECODE_MS: Final = 60
+DECODE_MS: Final = 40
 
 #: Delays are counted up to this; what is slower counts as this.
 _SLOWEST_MS: Final = 60_000.0

@@ -34,7 +34,7 @@ Api = Literal["alsa", "pulse"]
 BLOCK_FRAMES = 960
 
 #: Seconds between rendering and the converter: room for a late callback, and for PulseAudio to be steady.
-LATENCY_S = 0.15
+LATENCY_S = 0.1
 
 _LINGER_US = 30_000_000
 _DEAD_US = 1_000_000
