@@ -131,8 +131,12 @@ class _Play:
             raise ScenarioError(f"no agent came online within {_ONLINE_S:.0f} s; see agents.log in the data folder")
 
     async def schedule(self, recording: tuple[str, float], radio_url: str) -> tuple[OnAir, OnAir]:
-        """The bulletin at the next whole minute that leaves time for delivery, the relay after it."""
-        start = _next_minute(datetime.now(UTC) + _DELIVERY)
+        """The bulletin at the next whole minute that leaves time for delivery, the relay after it.
+
+        With ``once`` nobody watches the clock: at the next ten seconds.
+        """
+        round_s = 10 if self._options.once else 60
+        start = _next_round(datetime.now(UTC) + _DELIVERY, round_s)
         bulletin = await _step(lambda: self._scenario.schedule_bulletin(self._district, recording, start))
         after = _next_second(start + bulletin.length + _PAUSE)
         window = _RELAY_ONCE if self._options.once else _RELAY_LONG
@@ -238,8 +242,9 @@ def _stage(bulletin: OnAir, relay: OnAir, now: datetime) -> tuple[str, str]:
     return "waiting for the last reports", ""
 
 
-def _next_minute(moment: datetime) -> datetime:
-    return moment.replace(second=0, microsecond=0) + timedelta(minutes=1)
+def _next_round(moment: datetime, seconds: int) -> datetime:
+    """The next instant whose seconds are a multiple of ``seconds`` (a divisor of 60)."""
+    return moment.replace(microsecond=0) + timedelta(seconds=seconds - moment.second % seconds)
 
 
 def _next_second(moment: datetime) -> datetime:

@@ -30,7 +30,7 @@ from tests.system.desk import Desk, LockedDatabase, rows, soon
 from tests.system.processes import BIN, run, wait_until
 from tests.system.pulse_hall import pink_noise
 
-pytestmark = [pytest.mark.system, pytest.mark.slow]
+pytestmark = [pytest.mark.system, pytest.mark.timing, pytest.mark.slow]
 
 #: A STOP is silence at every online agent within this (the issue, "must hold").
 STOP_S = 0.5

@@ -6,6 +6,8 @@ import json
 import os
 import signal
 import wave
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from tests.system.processes import BIN, Process
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(280)]
 
+_ONCE = ("--once", "--json")
 _KEYS = {"ok", "clusters", "online", "played", "missed", "duplicate", "start_error_ms_max", "wall_s"}
 
 
@@ -38,17 +41,8 @@ def district_time(hour: int, minute: int) -> dict[str, str]:
     }
 
 
-def start(folder: Path, name: str, clusters: int, env: dict[str, str] | None = None) -> Process:
-    argv: list[str | Path] = [
-        BIN / "loa-controller",
-        "demo",
-        "--once",
-        "--json",
-        "--clusters",
-        str(clusters),
-        "--data",
-        folder / name,
-    ]
+def start(folder: Path, name: str, clusters: int, *options: str, env: dict[str, str] | None = None) -> Process:
+    argv = [BIN / "loa-controller", "demo", "--clusters", str(clusters), "--data", folder / name, *options]
     return Process(name, argv, folder, env)
 
 
@@ -70,35 +64,51 @@ def check(summary: dict[str, Any], clusters: int) -> None:
     assert 0 <= summary["start_error_ms_max"] <= 50
 
 
+@dataclass
+class Small:
+    """Three demos of five clusters at a time: they mostly wait."""
+
+    folder: Path
+    evening: Process
+    night: Process
+    endless: Process
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Small]:
+    folder = tmp_path_factory.mktemp("small")
+    with (
+        start(folder, "evening", 5, *_ONCE, env=district_time(22, 0)) as evening,
+        start(folder, "night", 5, *_ONCE, env=district_time(3, 15)) as night,
+        start(folder, "endless", 5) as endless,
+    ):
+        yield Small(folder, evening, night, endless)
+
+
+def test_ctrl_c_ends_all_of_it(small: Small) -> None:
+    process = small.endless
+    process.wait_for(r"clusters 5  online 5", 90)
+    process.signal(signal.SIGINT)
+    assert process.wait(15) == 0
+    assert "Traceback" not in process.said()
+    assert not _children_of(str(small.folder / "endless"))
+
+
+def test_it_runs_at_ten_in_the_evening_and_in_the_middle_of_the_night(small: Small) -> None:
+    # Quiet hours are usually from 21:30 to 04:45; the demo moves them and says so.
+    check(summary_of(small.evening), 5)
+    check(summary_of(small.night), 5)
+    assert "at 10:0" in small.evening.said()
+    assert "at 15:1" in small.night.said()
+
+
+@pytest.mark.timing
 def test_the_whole_district_plays_together(tmp_path: Path) -> None:
-    with start(tmp_path, "whole", 141) as process:
+    with start(tmp_path, "whole", 141, *_ONCE) as process:
         check(summary_of(process), 141)
     with wave.open(str(tmp_path / "whole" / "agent-0001.wav")) as heard:
         assert heard.getnframes() / heard.getframerate() > 10
-    words = process.said()
-    assert "quiet hours begin in 12 hours" in words
-
-
-def test_it_runs_at_ten_in_the_evening_and_in_the_middle_of_the_night(tmp_path: Path) -> None:
-    # Two at a time: they mostly wait. Quiet hours are usually from 21:30 to 04:45; the demo moves them and says so.
-    with (
-        start(tmp_path, "evening", 5, district_time(22, 0)) as evening,
-        start(tmp_path, "night", 5, district_time(3, 15)) as night,
-    ):
-        check(summary_of(evening), 5)
-        check(summary_of(night), 5)
-    assert "at 10:0" in evening.said()
-    assert "at 15:1" in night.said()
-
-
-def test_ctrl_c_ends_all_of_it(tmp_path: Path) -> None:
-    argv: list[str | Path] = [BIN / "loa-controller", "demo", "--clusters", "5", "--data", tmp_path / "demo"]
-    with Process("demo", argv, tmp_path) as process:
-        process.wait_for(r"clusters 5  online 5", 60)
-        process.signal(signal.SIGINT)
-        assert process.wait(15) == 0
-        assert "Traceback" not in process.said()
-        assert not _children_of(str(tmp_path / "demo"))
+    assert "quiet hours begin in 12 hours" in process.said()
 
 
 def _children_of(marker: str) -> list[str]:

@@ -14,7 +14,7 @@ from tests.system.desk import Desk
 from tests.system.processes import wait_until
 from tests.system.siren_desk import as_officer, composed, held, officer, template
 
-pytestmark = [pytest.mark.system, pytest.mark.slow]
+pytestmark = [pytest.mark.system, pytest.mark.timing, pytest.mark.slow]
 
 #: LEAD is 0.4 s; the rest is two fsyncs, a WebSocket, a hash and the WAV output's own 100 ms on a busy machine.
 HEARD_S = 1.5

@@ -27,7 +27,7 @@ from schedules.instants import MonoUs
 from tests.contract.playout_stage import Told
 from tests.system.pulse_hall import Hall, find, offset_us, pink_noise, require_sound_server
 
-pytestmark = [pytest.mark.system, pytest.mark.slow]
+pytestmark = [pytest.mark.system, pytest.mark.timing, pytest.mark.slow]
 
 SECONDS = 8
 
