@@ -51,6 +51,8 @@ ONLINE = OnlineKey.of(KEY.public, frozenset(Role), WALL - timedelta(days=1), WAL
 #: Samples in a tooth of the saw: 200 ms, so that an error up to 100 ms is told from its neighbours.
 TOOTH = 9_600
 _PACKET = 960
+#: Every so many samples it is asked whether there is silence.
+_LOOK = 8
 _SAW = (0.1 + 0.5 * (np.arange(TOOTH + _PACKET) % TOOTH) / TOOTH).astype(np.float32)
 
 #: 32 kbit/s.
@@ -190,7 +192,7 @@ class RelayBox:
     def _judge(self, block: Samples, begin: float, rate: float, media: Callable[[float], MediaUs]) -> None:
         """Which sample of the programme stands in the middle, and when it should have."""
         self.told.rendered += len(block)
-        self.told.silent += int(np.count_nonzero(np.abs(block) < 0.05))
+        self.told.silent += int(np.count_nonzero(block[::_LOOK] < 0.05)) * _LOOK  # the saw is never below 0.1
         middle = len(block) // 2
         piece = block[middle - 4 : middle + 5] * (TOOTH / 0.5)
         steps = np.diff(piece)
