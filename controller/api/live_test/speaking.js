@@ -5,6 +5,8 @@ import { openMicrophone, RATE } from "./microphone.js";
 const MOST_UNSENT = 64 * 1024; // what the network does not take is dropped: live sound does not wait
 const RETRY_MS = 1000;
 const TRIES = 15; // the controller waits ten seconds for a speaker
+const STALLED_MS = 1500; // on air a meter comes ten times a second
+const DEAD_MS = 5000; // the line is given up and made anew: the controller waits ten seconds in all
 const SESSION = "loa.live";
 const GONE = new Set(["unauthenticated", "forbidden", "not_found", "not_your_session", "session_ended"]);
 
@@ -16,6 +18,9 @@ export class Speaking {
     this.socket = null;
     this.capture = null;
     this.dropped = 0;
+    this.meterAt = null; // when the last meter came; null: none is due
+    this.stalled = false;
+    setInterval(() => this.#watch(), 250);
   }
 
   /** The session this window spoke in before it was reloaded. */
@@ -94,6 +99,7 @@ export class Speaking {
     const url = `${scheme}://${location.host}/api/v1/live/${this.session.id}/microphone`;
     const socket = new WebSocket(url, ["loa.microphone.1", `bearer.${token()}`]);
     this.socket = socket;
+    this.meterAt = null;
     socket.binaryType = "arraybuffer";
     let done = tries;
     socket.onopen = () => {
@@ -108,6 +114,7 @@ export class Speaking {
   /** The line broke, or was refused: a WebSocket does not say why, so ask. */
   async #broken(tries) {
     if (!this.session) return;
+    this.meterAt = null;
     this.page.state("absent", null);
     try {
       await this.#look(this.session.id);
@@ -121,16 +128,43 @@ export class Speaking {
     else setTimeout(() => { if (this.session) this.#connect(tries + 1); }, RETRY_MS);
   }
 
+  /** A line may be dead long before the browser says so; nobody should speak into it. */
+  #watch() {
+    const silent = this.meterAt === null ? 0 : performance.now() - this.meterAt;
+    if (silent > STALLED_MS && !this.stalled) {
+      this.stalled = true;
+      this.page.state("absent", null);
+    }
+    if (silent > DEAD_MS) {
+      this.socket.onclose = this.socket.onmessage = null;
+      this.socket.close();
+      this.#broken(0);
+    }
+  }
+
+  #metered(said) {
+    this.meterAt = performance.now();
+    if (this.stalled) this.page.state("on_air", null);
+    this.stalled = false;
+    this.page.meter(said.rms_db, said.peak_db, this.dropped);
+  }
+
+  #stated(said) {
+    if (said.state !== "on_air") this.meterAt = null;
+    this.stalled = false;
+    this.page.state(said.state, said.left_s);
+  }
+
   #hear(said) {
-    if (said.type === "meter") this.page.meter(said.rms_db, said.peak_db, this.dropped);
-    else if (said.type === "state") this.page.state(said.state, said.left_s);
+    if (said.type === "meter") this.#metered(said);
+    else if (said.type === "state") this.#stated(said);
     else if (said.type === "bye") this.#finish(said.code, said.detail);
     else this.page.warning(said.code, said.detail);
   }
 
   #finish(code, detail) {
     sessionStorage.removeItem(SESSION);
-    this.session = null;
+    this.session = this.meterAt = null;
     this.#quiet();
     this.page.ended(code, detail);
   }
