@@ -31,8 +31,8 @@ from schedules.arbiter import LiveSource
 from schedules.instants import Frames, MediaUs, MonoUs, duration_of
 from schedules.ladder import Priority
 
-#: A relay that is silent for longer gives way to its fallback.
-SILENCE_US = 2_000_000
+#: A relay that is silent for longer gives way to its fallback, which needs a moment to begin: 2 s of silence in all.
+SILENCE_US = 1_800_000
 
 EARLY_LIMIT = 16
 EARLY_US = 3_000_000

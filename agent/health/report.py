@@ -129,10 +129,12 @@ class Reporter:
             return None
         what = act.sounding
         stream = what.stream_id is not None and what.item is None
+        carried = None if what.stream_id is None else self._s.streams.get(what.stream_id)
+        title = what.item.title if what.item is not None else (carried.title if carried is not None else "")
         return SoundingState(
             occurrence_id=record_id(what.occurrence_id),
             stream=what.stream_id,
-            title="" if what.item is None else what.item.title[:300],
+            title=title[:300],
             priority=int(what.priority),
             since=self._s.wall.now(act.started_at),
             frames=0 if stream else max(0, (self._s.clock.mono_us() - act.started_at) * SAMPLE_RATE // 1_000_000),

@@ -1,7 +1,7 @@
 """The media connection: live bundles below class 80, on a socket of their own, and what is listened to on its way back.
 
 It is open only while a stream targets this agent, or somebody listens to it, and a session stands. It reconnects by
-itself, sooner than the control connection (0.2 s to 5 s), because what it carries is worthless later.
+itself, sooner than the control connection (0.2 s to 2 s), because what it carries is worthless later.
 """
 
 from __future__ import annotations

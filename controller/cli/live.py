@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -146,12 +147,17 @@ def _speak(api: ApiClient, session_id: str, device: str | None, file: Path | Non
     """Send what is to be heard, or watch the controller fetch it, until the session is over."""
     from controller.cli.speaking import speak_file, speak_line  # noqa: PLC0415 - loads aiohttp and PortAudio
 
-    if device is not None:
-        speak_line(api.login, session_id, device)
-    elif file is not None:
-        speak_file(api.login, session_id, file)
-    else:
-        _watch(api, session_id)
+    try:
+        if device is not None:
+            speak_line(api.login, session_id, device)
+        elif file is not None:
+            speak_file(api.login, session_id, file)
+        else:
+            _watch(api, session_id)
+    except CliError:  # nobody will speak any more: the place is free for others at once
+        with contextlib.suppress(CliError):
+            api.post(f"{_PATH}/{session_id}/stop")
+        raise
 
 
 def _watch(api: ApiClient, session_id: str) -> None:

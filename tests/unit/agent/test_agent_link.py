@@ -358,6 +358,8 @@ async def test_a_live_stream_sounds_and_forged_bundles_do_not(tmp_path: Path) ->
         await controller.until(lambda: bool(controller.records), 12)
         (record,) = controller.records.values()
         assert record.stream == 7
+        told = [one.sounding for one in controller.statuses() if one.sounding is not None]
+        assert {(one.stream, one.title) for one in told} == {(7, "live")}, "by its name, as a programme would be"
         assert record.frames == pytest.approx(10 * 9600, abs=2000)
         assert "bundle_unknown_key" in controller.events()
 

@@ -150,6 +150,9 @@ async def test_going_on_air_from_a_shell(shell: Shell, tmp_path: Path) -> None:
     assert (said["state"], said["code"]) == ("ended", "ended_by_speaker")
     dead = await shell("live", "start", "--cluster", "TR 1", "--input", "no-such-input")
     assert dead.code == 1
+    ended = [json.loads(one) for one in (await shell("live", "list", "--json")).out.splitlines()]
+    assert len(ended) == 2
+    assert all(one["ended"] or one["code"] for one in ended), "nobody waits for a speaker who cannot come"
 
 
 async def test_a_saved_login_is_private_and_ends_with_logout(shell: Shell, staff: Staff) -> None:
