@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.conductor.arrivals import LEAST_MS, MOST_MS, SLOT_US, SLOTS, ArrivalMeter
+from agent.conductor.arrivals import DECODE_MS, LEAST_MS, MOST_MS, SLOT_US, SLOTS, ArrivalMeter
 from protocol.bundle import Bundle
 from protocol.burst import Exchange
 from protocol.clock import ClockFilter
@@ -46,7 +46,7 @@ def test_nothing_before_the_first_bundle_and_no_delays_without_a_clock() -> None
     note(lost, START, 5_000)
     told = lost.told(MonoUs(START), output_us=100_000)
     assert told is not None
-    assert (told.bundles, told.p995_ms, told.needed_lead_ms, told.reserve_ms) == (1, None, None, 160)
+    assert (told.bundles, told.p995_ms, told.needed_lead_ms, told.reserve_ms) == (1, None, None, 100 + DECODE_MS)
 
 
 def test_quantiles_and_the_lead_that_is_needed() -> None:
