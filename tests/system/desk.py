@@ -99,7 +99,7 @@ class Desk:
     def approved(self, recording_id: str) -> str:
         with self.api() as api:
             path = f"/api/v1/recordings/{recording_id}"
-            wait_until(lambda: api.get(path)["state"] != "processing", 60, "the recording is processed")
+            wait_until(lambda: api.get(path)["state"] != "processing", 150, "the recording is processed")
             made = api.get(path)
             assert made["state"] == "ready", made
             api.post(f"{path}/decision", {"sha256": made["sha256"], "decision": "approved"})

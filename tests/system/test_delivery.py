@@ -77,7 +77,7 @@ def village(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Village]:
 def make_recordings(desk: Desk, area: str, noise: Samples, folder: Path) -> dict[str, str]:
     write_wav(folder / "noise.wav", noise)
     made = {"noise": desk.recording(area, folder / "noise.wav", "Nhiễu")}
-    for name, hertz, length in (("middle", 1000, 8), ("high", 2000, 3), ("long", 700, 60)):
+    for name, hertz, length in (("middle", 1000, 8), ("high", 2000, 3), ("long", 700, 30)):
         file = folder / f"{name}.mp3"
         source = f"sine=frequency={hertz}:duration={length}:sample_rate=44100"
         subprocess.run(

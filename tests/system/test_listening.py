@@ -25,7 +25,7 @@ from tests.system.processes import BIN, wait_until
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
 HERTZ = 880
-SECONDS = 60
+SECONDS = 30
 
 
 @dataclass
