@@ -99,6 +99,8 @@ class MicrophoneLine:
         try:
             async with asyncio.timeout(_HELLO_S):
                 first = await self._socket.receive()
+        except ConnectionError:  # it went while a ping of its was answered
+            return None
         except TimeoutError:
             await self._socket.close(code=1002, message=b"say hello first")
             return None

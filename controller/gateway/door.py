@@ -143,6 +143,8 @@ class _Inner(RequestHandler):
         message: str | None = None,  # noqa: ARG002 - aiohttp's, and it quotes what was sent
     ) -> web.StreamResponse:
         """Bad HTTP gets a short text; a fault below the routes the same, and a place in the log."""
+        if isinstance(exc, ConnectionError):
+            raise exc  # the agent is gone (a pong found nobody, say): there is nobody to tell, and no fault to log
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             _log.error("agent_request_failed", path=request.path[:200], exc_info=exc)
         if request.writer.output_size > 0:
