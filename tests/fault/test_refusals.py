@@ -109,8 +109,10 @@ async def test_time_quiet_hours_and_replays_with_the_real_keys(tmp_path: Path) -
     async with AsyncExitStack() as stack:
         stack.callback(box.close)
         stack.callback(desk.close)
+        begun = time.monotonic()
         desk.start()
-        cluster = await asyncio.to_thread(boots_in_1970, desk, box, noise, tmp_path)
+        pace = time.monotonic() - begun  # how fast this machine is just now: usually three seconds
+        cluster = await asyncio.to_thread(boots_in_1970, desk, box, noise, tmp_path, pace)
         quiet_hours_are_refused_at_the_desk(desk)
         box.stop()
         desk.close()
@@ -128,7 +130,7 @@ async def test_time_quiet_hours_and_replays_with_the_real_keys(tmp_path: Path) -
     no_traceback(box.said())
 
 
-def boots_in_1970(desk: Desk, box: Box, noise: Samples, folder: Path) -> str:
+def boots_in_1970(desk: Desk, box: Box, noise: Samples, folder: Path, pace: float) -> str:
     """Silent while nobody vouches for its clock; on time once it has met its controller."""
     area = desk.area()
     cluster = desk.cluster(area, "Cụm")
@@ -138,7 +140,7 @@ def boots_in_1970(desk: Desk, box: Box, noise: Samples, folder: Path) -> str:
     content = recorded(desk.recording(area, folder / "noise.wav"))
     online(desk, 1)
     begin = soon(10).timestamp()
-    late = begin + 14
+    late = begin + max(14, round(4 * pace))
     missed = schedule(desk, area, [cluster], begin, content=content, late={"kind": "skip"})
     rule = schedule(desk, area, [cluster], late, content=content)
     delivered(rule, [box])
@@ -148,7 +150,7 @@ def boots_in_1970(desk: Desk, box: Box, noise: Samples, folder: Path) -> str:
     (library,) = Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")
     past = {"LD_PRELOAD": str(library), "FAKETIME": "@1970-01-02 00:00:00", "DONT_FAKE_MONOTONIC": "1"}
     box.start(env=past)
-    said = box.wait(lambda said: said["state"] == "working", 10, "works in 1970")
+    said = box.wait(lambda said: said["state"] == "working", 30, "works in 1970")
     assert "time_untrusted" in {fault["code"] for fault in said["faults"]}
     assert "1970-01-0" in box.said()
     time.sleep(max(0.0, begin + 2.5 - time.time()))
@@ -157,7 +159,7 @@ def boots_in_1970(desk: Desk, box: Box, noise: Samples, folder: Path) -> str:
     desk.start()
     box.stop()  # booted once more, so that the test need not sit out the pause between two tries to connect
     box.start(env=past)
-    box.wait(lambda said: said["connected"] and not said["faults"], 12, "met its controller")
+    box.wait(lambda said: said["connected"] and not said["faults"], 60, "met its controller")
     assert time.time() < late - 1, "too late to show anything"
     time.sleep(max(0.0, late + 2.5 - time.time()))
     at, like = box.ear.find(noise, late - 1, late + 3)
