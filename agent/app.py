@@ -127,7 +127,7 @@ class Agent:
             SupervisionError: a loop keeps crashing.
         """
         loop, host = asyncio.get_running_loop(), self._host
-        disk = await loop.run_in_executor(host.executor, open_disk, self._config.data, host.clock.wall())
+        disk = await loop.run_in_executor(host.disk(self._config.data), open_disk, self._config.data, host.clock.wall())
         try:
             await self._work(disk)
         finally:
@@ -140,8 +140,9 @@ class Agent:
         pins = disk.pins or await self._enrol(disk)
         self.cluster_id = pins.cluster_id
         loop = asyncio.get_running_loop()
-        shelves: Shelves = await loop.run_in_executor(self._host.executor, read_shelves, disk.store)
-        archive = await loop.run_in_executor(self._host.executor, restore, self.agent_id, pins, shelves)
+        worker = self._host.disk(self._config.data)
+        shelves: Shelves = await loop.run_in_executor(worker, read_shelves, disk.store)
+        archive = await loop.run_in_executor(worker, restore, self.agent_id, pins, shelves)
         memory = Memory(disk.store, pins, disk.pin_file, shelves, archive)
         player = self._make_player(dac_ppm(shelves.values, self._config.output or ""))
         self.cluster = Cluster(
@@ -224,7 +225,7 @@ class Agent:
             disk.store.apply(batch)
             disk.pin_file.write(pins)
 
-        await asyncio.get_running_loop().run_in_executor(self._host.executor, write)
+        await asyncio.get_running_loop().run_in_executor(self._host.disk(self._config.data), write)
         return pins
 
     def _wall_now(self) -> datetime:

@@ -95,7 +95,8 @@ class Cluster:
         clock, archive = host.clock, memory.archive
         self.wall = SteadyWall(at=clock.mono_us(), floor_us=time_floor(memory.shelves.values))
         self._timebase = _timebase(memory.shelves.values)
-        self._keeper = Keeper(memory.store, host.executor)
+        self._disk = host.disk(config.data)
+        self._keeper = Keeper(memory.store, self._disk)
         self._shelf = Shelf(host.media, host.executor, watch)
         self.stock = Stock(host.media, host.executor, watch, clock)
         self._streams = LiveStreams(
@@ -358,7 +359,7 @@ class Cluster:
         loop = asyncio.get_running_loop()
         try:
             async with self._pinning:  # one temporary file, so one writer
-                await loop.run_in_executor(self._host.executor, self._memory.pin_file.write, pins)
+                await loop.run_in_executor(self._disk, self._memory.pin_file.write, pins)
         except StorageError as error:
             self._watch.raise_fault("storage_failing", str(error))
 

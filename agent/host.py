@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +16,7 @@ from typing import Self
 
 import structlog
 
+from agent.cache.at_once import AtOnce
 from agent.cache.media import MediaStore
 from agent.clocks import Clock, SystemClock
 from agent.config import MEDIA_BUDGET
@@ -31,6 +32,7 @@ log = structlog.get_logger("agent.host")
 
 #: Threads that wait for disks: databases of a swarm, hashing, downloads.
 WORKERS = 6
+AT_ONCE = AtOnce()
 
 
 class Host:
@@ -94,6 +96,10 @@ class Host:
     ) -> None:
         await self._stack.aclose()
         self.executor.shutdown(wait=True, cancel_futures=True)
+
+    def disk(self, data: Path | None) -> Executor:
+        """Who waits for an agent's own disk; None: it has none, and nobody need wait."""
+        return AT_ONCE if data is None else self.executor
 
     def needs(self, needed: Callable[[], frozenset[str]], stock: Callable[[], frozenset[str]]) -> None:
         """One more agent tells what it needs, and what it keeps in stock."""

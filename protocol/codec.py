@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Final, cast
 
@@ -78,11 +79,23 @@ def decode(kind: DocumentKind, body: bytes) -> Document:
     Raises:
         MalformedError: it breaks the format of its kind.
     """
+    shared = kind in _SHARED and len(body) <= _SHARED_BYTES
+    return _remembered(kind, body) if shared else _read(kind, body)
+
+
+def _read(kind: DocumentKind, body: bytes) -> Document:
     fields = Fields(loads_object(body, max_bytes=MAX_BODY))
     try:
         return _READERS[kind](fields)
     except ValueError as error:
         raise MalformedError("bad_field", f"the document contradicts itself: {error}") from None
+
+
+#: Orders are frozen values, and many agents of one process are told the same one at once: the same bytes are read once.
+#: What each agent makes of them (signature, counters, target, time) it judges by itself.
+_SHARED = frozenset({DocumentKind.COMMAND, DocumentKind.STREAM_OPEN})
+_SHARED_BYTES = 65_536
+_remembered = lru_cache(maxsize=8)(_read)
 
 
 def seal_document(document: Document, *keys: SigningKey) -> bytes:

@@ -17,6 +17,7 @@ import base64
 import binascii
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NoReturn
 
 from securesystemslib.dsse import Envelope
@@ -104,6 +105,10 @@ def open_envelope(data: bytes | str, *, signatures: int = 1) -> Envelope:
         MalformedError: it is too large, not JSON, or not an envelope.
         TrustError: ``unsigned``, or ``too_many_signatures``.
     """
+    return _opened(data, signatures) if len(data) <= _SHARED_BYTES else _parsed(data, signatures)
+
+
+def _parsed(data: bytes | str, signatures: int) -> Envelope:
     value = loads_object(data, max_bytes=MAX_ENVELOPE, max_depth=4)
     payload_type, listed = value.get("payloadType"), value.get("signatures")
     if not isinstance(payload_type, str) or not 0 < len(payload_type) <= _LONGEST_TYPE or not payload_type.isascii():
@@ -120,6 +125,12 @@ def open_envelope(data: bytes | str, *, signatures: int = 1) -> Envelope:
     if len(found) != len(parsed):
         raise MalformedError("bad_envelope", "two signatures of one key")
     return Envelope(payload, payload_type, found)
+
+
+#: Agents of one process are told the same order at once. The same bytes parse to the same envelope, so the parsing is
+#: done once; every agent still verifies the signature by itself. Small and few: it holds for the moment of an order.
+_SHARED_BYTES = 65_536
+_opened = lru_cache(maxsize=8)(_parsed)
 
 
 def check_signatures(envelope: Envelope, publics: Sequence[bytes]) -> None:

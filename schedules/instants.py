@@ -27,6 +27,10 @@ NO_FRAMES = Frames(0)
 #: Samples a second, everywhere in Loa: 48 kHz divides evenly into Opus frames of 20 ms (960 samples).
 SAMPLE_RATE = 48_000
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_NO_OFFSET = timedelta(0)
+
 
 def require_utc(value: datetime) -> datetime:
     """Return ``value`` if it is aware and in UTC.
@@ -34,7 +38,7 @@ def require_utc(value: datetime) -> datetime:
     Raises:
         ValueError: it is naive, or in another zone.
     """
-    if value.tzinfo is None or value.utcoffset() != timedelta(0):
+    if value.tzinfo is not UTC and (value.tzinfo is None or value.utcoffset() != _NO_OFFSET):
         msg = f"wall time must be aware and in UTC, got {value!r}"
         raise ValueError(msg)
     return value
@@ -42,7 +46,7 @@ def require_utc(value: datetime) -> datetime:
 
 def frames_of(duration: timedelta) -> Frames:
     """Samples in ``duration``, rounded down to a whole sample."""
-    return Frames(duration // timedelta(microseconds=1) * SAMPLE_RATE // 1_000_000)
+    return Frames(duration // _MICROSECOND * SAMPLE_RATE // 1_000_000)
 
 
 def duration_of(frames: int) -> timedelta:
@@ -52,9 +56,9 @@ def duration_of(frames: int) -> timedelta:
 
 def from_unix_us(value: int) -> datetime:
     """Microseconds since 1970-01-01 UTC as wall time."""
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=value)
+    return _EPOCH + timedelta(microseconds=value)
 
 
 def to_unix_us(value: datetime) -> int:
     """Wall time as microseconds since 1970-01-01 UTC."""
-    return (require_utc(value) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    return (require_utc(value) - _EPOCH) // _MICROSECOND

@@ -17,6 +17,7 @@ import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from itertools import pairwise
 from typing import Literal
 
@@ -24,6 +25,8 @@ from schedules.instants import Frames, duration_of, require_utc
 from schedules.ladder import Priority, may_duck
 
 _ASCII_UNIT_SEPARATOR = "\x1f"
+#: About 300 bytes each; a box has some dozens, a swarm's process some for each of its clusters.
+_REMEMBERED_IDS = 4_096
 
 
 class LateKind(StrEnum):
@@ -174,11 +177,13 @@ class Item:
         return occurrence_id(self.rule_id, self.recurrence, cluster_id)
 
 
+@lru_cache(maxsize=_REMEMBERED_IDS)
 def occurrence_id(rule_id: str, recurrence: datetime, cluster_id: str) -> str:
     """SHA-256, in hex, of rule, RECURRENCE-ID (UTC, microseconds) and cluster.
 
     The same occurrence keeps the same id however often the plan is compiled, which is what makes
-    "at most once" checkable on the agent and on the controller.
+    "at most once" checkable on the agent and on the controller. Remembered, because every step of an arbiter asks
+    for those of all its items.
     """
     stamp = require_utc(recurrence).strftime("%Y%m%dT%H%M%S.%fZ")
     text = _ASCII_UNIT_SEPARATOR.join(("loa-occurrence-1", rule_id, stamp, cluster_id))

@@ -19,6 +19,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Protocol, TypeVar
 
 import structlog
@@ -82,6 +83,15 @@ DOUBT_S = 3.0
 STATUS_PAUSE_S = 0.25
 
 M = TypeVar("M", bound=Message)
+
+
+#: The end of an order's frame. An order is the same text for every agent of a process (a swarm's), so it is read once.
+_ORDERED = '"type":"command"}'
+_remembered = lru_cache(maxsize=4)(decode)
+
+
+def _decoded(frame: str) -> Message:
+    return _remembered(frame) if frame.endswith(_ORDERED) else decode(frame)
 
 
 class Journal(Protocol):
@@ -249,7 +259,7 @@ class ControlSession:
             if isinstance(frame, bytes):
                 self._kit.ears.bundle(frame)
                 continue
-            message = decode(frame)
+            message = _decoded(frame)
             match message:
                 case ClockReply():
                     self._kit.caller.on_reply(message, received)
