@@ -27,7 +27,7 @@ from tests.system.icecast import Icecast
 from tests.system.processes import BIN, Process, wait_until
 from tests.system.pulse_hall import find, pink_noise
 
-pytestmark = [pytest.mark.system, pytest.mark.timing, pytest.mark.slow]
+pytestmark = [pytest.mark.system, pytest.mark.slow]
 
 START_S = 0.050
 #: After a kill an agent sounds again within this.

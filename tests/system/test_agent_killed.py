@@ -36,40 +36,44 @@ async def end(child: Process) -> None:
             await child.wait()
 
 
-@pytest.mark.parametrize("late", [LateKind.JOIN, LateKind.SKIP])
-def test_killed_in_the_middle(tmp_path: Path, late: LateKind) -> None:
-    async def main() -> None:
-        async with SmallController(tmp_path) as controller:
-            folder = tmp_path / "agent"
+async def test_killed_in_the_middle(tmp_path: Path) -> None:
+    async with asyncio.TaskGroup() as both:
+        for late in (LateKind.JOIN, LateKind.SKIP):
+            folder = tmp_path / late
             folder.mkdir()
-            (folder / "provisioning.json").write_bytes(controller.provisioning().to_bytes())
-            child = await start(folder)
-            try:
-                agent_id = await controller.session_of(30)
-                await controller.send_settings(agent_id)
-                begin = soon(4)
-                await controller.send_plan(agent_id, bulletin(controller.sound(14.0), begin, late=late))
-                await controller.until(lambda: any(one.sounding is not None for one in controller.statuses()), 20)
-                await asyncio.sleep(1.0)
-                child.kill()
-                await child.wait()
-                restarted = time.monotonic()
-                child = await start(folder)
-                await controller.until(lambda: agent_id in controller.sessions, 20)
-                controller.received.clear()
-                if late is LateKind.JOIN:
-                    await controller.until(lambda: any(one.sounding is not None for one in controller.statuses()), 20)
-                    assert time.monotonic() - restarted < 10
-                await controller.until(lambda: bool(controller.records), 30)
-                await asyncio.sleep(1.0)
-                (record,) = controller.records.values()
-                assert record.outcome is PlayOutcome.PARTIAL
-                assert record.start_error_us is not None
-                assert abs(record.start_error_us) < 50_000  # the first start, before the kill
-                assert record.frames < 13 * SAMPLE_RATE
-                assert (record.frames > SAMPLE_RATE) is (late is LateKind.JOIN)
-                assert controller.repeats == 0
-            finally:
-                await end(child)
+            both.create_task(killed(folder, late))
 
-    asyncio.run(main())
+
+async def killed(folder: Path, late: LateKind) -> None:
+    async with SmallController(folder) as controller:
+        data = folder / "agent"
+        data.mkdir()
+        (data / "provisioning.json").write_bytes(controller.provisioning().to_bytes())
+        child = await start(data)
+        try:
+            agent_id = await controller.session_of(30)
+            await controller.send_settings(agent_id)
+            begin = soon(4)
+            await controller.send_plan(agent_id, bulletin(controller.sound(14.0), begin, late=late))
+            await controller.until(lambda: any(one.sounding is not None for one in controller.statuses()), 20)
+            await asyncio.sleep(1.0)
+            child.kill()
+            await child.wait()
+            restarted = time.monotonic()
+            child = await start(data)
+            await controller.until(lambda: agent_id in controller.sessions, 20)
+            controller.received.clear()
+            if late is LateKind.JOIN:
+                await controller.until(lambda: any(one.sounding is not None for one in controller.statuses()), 20)
+                assert time.monotonic() - restarted < 10
+            await controller.until(lambda: bool(controller.records), 30)
+            await asyncio.sleep(1.0)
+            (record,) = controller.records.values()
+            assert record.outcome is PlayOutcome.PARTIAL
+            assert record.start_error_us is not None
+            assert abs(record.start_error_us) < 50_000  # the first start, before the kill
+            assert record.frames < 13 * SAMPLE_RATE
+            assert (record.frames > SAMPLE_RATE) is (late is LateKind.JOIN)
+            assert controller.repeats == 0
+        finally:
+            await end(child)

@@ -18,7 +18,7 @@ from tests.system.processes import wait_until
 from tests.system.pulse_hall import find, pink_noise
 from tests.system.speaker import SpeakerPerson
 
-pytestmark = [pytest.mark.system, pytest.mark.timing]
+pytestmark = pytest.mark.system
 
 
 def tone(hertz: float, seconds: float) -> np.ndarray:

@@ -16,7 +16,7 @@ from tests.system.icecast import Icecast
 from tests.system.processes import wait_until
 from tests.system.speaker import SpeakerPerson
 
-pytestmark = [pytest.mark.system, pytest.mark.timing, pytest.mark.slow]
+pytestmark = [pytest.mark.system, pytest.mark.slow]
 
 RADIO, VOICE = 1000, 700
 SLOT_S = 18

@@ -13,7 +13,8 @@ import pytest
 
 from tests.unit.agent.relay_world import SECOND, Crystal, RelayBox, RelayWorld, poor
 
-pytestmark = pytest.mark.slow
+#: It computes for half a minute on a quiet machine, and waits for nothing: on a busy one it may take its time.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 HOURS = 2
 WARM_UP_S = 120
