@@ -97,19 +97,20 @@ class Engine:
         """The output begins anew: its instants have nothing to do with those before."""
         self._line.reset()
 
-    def render(self, frames: int, dac: MonoUs, *, glitch: bool = False) -> Samples:
+    def render(self, frames: int, dac: MonoUs, *, glitch: bool = False, called: MonoUs | None = None) -> Samples:
         """The block whose first sample reaches the converter at ``dac``.
 
         Args:
             frames: its length.
             dac: µs of the monotonic clock.
             glitch: the device ran dry since the last block.
+            called: when the device asked for the block, µs of the monotonic clock; None where that tells nothing.
         """
         if glitch:
             self._line.reset(dry=True)
             for voice in self._voices.values():
                 voice.disturbed()
-        smooth = float(dac) if self._exact else self._line.instant(float(dac), frames)
+        smooth = float(dac) if self._exact else self._line.instant(float(dac), frames, called)
         settled = self._exact or self._line.settled
         out = np.zeros(frames, np.float32)
         for voice in tuple(self._voices.values()):

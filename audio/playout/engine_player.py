@@ -185,10 +185,10 @@ class EnginePlayer:
         """The output was opened."""
         self._engine.reopened()
 
-    def render(self, frames: int, dac: MonoUs, *, glitch: bool = False) -> Samples:
+    def render(self, frames: int, dac: MonoUs, *, glitch: bool = False, called: MonoUs | None = None) -> Samples:
         """The next block."""
         self._carry_out()
-        block = self._engine.render(frames, dac, glitch=glitch)
+        block = self._engine.render(frames, dac, glitch=glitch, called=called)
         ear = self._ear
         if ear is not None:
             ear(block, dac)

@@ -38,7 +38,7 @@ class Listening:
     def begin(self) -> None:
         self.begun += 1
 
-    def render(self, frames: int, dac: MonoUs, *, glitch: bool = False) -> Samples:
+    def render(self, frames: int, dac: MonoUs, *, glitch: bool = False, called: MonoUs | None = None) -> Samples:
         self.asked.append((monotonic_us(), frames, dac))
         if self.idle:
             self.enough.set()

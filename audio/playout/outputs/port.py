@@ -25,8 +25,11 @@ class Driver(Protocol):
     def begin(self) -> None:
         """The output was opened; its instants begin anew."""
 
-    def render(self, frames: int, dac: MonoUs, *, glitch: bool = False) -> Samples:
-        """The block whose first sample reaches the converter at ``dac``."""
+    def render(self, frames: int, dac: MonoUs, *, glitch: bool = False, called: MonoUs | None = None) -> Samples:
+        """The block whose first sample reaches the converter at ``dac``.
+
+        ``called``: when the device asked for it, where a device with a clock of its own asks.
+        """
 
     def lose(self, frames: int, dac: MonoUs) -> None:
         """A block's time has passed while the output was lost."""

@@ -207,7 +207,7 @@ class SounddeviceOutput(KeptOutput):
             dry = bool(status.output_underflow)
             self._underruns += dry
             dac = clock.instant(now, times.currentTime, times.outputBufferDacTime, frames)
-            outdata[:] = driver.render(frames, dac, glitch=dry)[:, None]
+            outdata[:] = driver.render(frames, dac, glitch=dry, called=now)[:, None]
         except Exception as error:  # noqa: BLE001 - it would only be printed by the library; the thread tells it
             outdata.fill(0)
             self._crash = error

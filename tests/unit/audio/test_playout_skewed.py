@@ -31,7 +31,7 @@ class Counting:
     def begin(self) -> None:
         """Nothing to prepare."""
 
-    def render(self, frames: int, dac: MonoUs, *, glitch: bool = False) -> Samples:
+    def render(self, frames: int, dac: MonoUs, *, glitch: bool = False, called: MonoUs | None = None) -> Samples:
         self.told.append(dac)
         if self.idle:
             self.over.set()
