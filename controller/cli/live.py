@@ -72,6 +72,8 @@ def start(
         }
         session = api.post(_PATH, body)
         note(f"session {session['id']}: {len(session['clusters'])} clusters, {session['agents']} agents")
+        if session["left_out"]:
+            note(f"{session['left_out']} agents will NOT sound: their lines are too slow for live sound (agent list)")
         _speak(api, session["id"], device, file)
         ended = _ended(api, session["id"])
         show_one(ended, as_json=as_json)

@@ -3,8 +3,8 @@
 Rules kept here:
 
 1. Which windows there are is the plan's word alone. A window opens :data:`OPEN_AHEAD` before its start and closes at
-   its end; one that vanishes from the plan (withdrawn, moved) closes at once. After a restart in the middle it opens
-   again, as a new stream on the new timeline.
+   its end; one that vanishes from the plan (withdrawn, moved) closes at once. Clusters that leave it or join it in the
+   middle do not disturb the others. After a restart in the middle it opens again, as a new stream on the new timeline.
 2. A stream is authorised by a signed open with the window's rule and occurrence, its clusters, and ``not_after`` a
    moment after the window's end; the sound itself ends with the window, to the packet.
 3. Clusters that were told to STOP since the window began are left out: they are silent anyway, and their data costs.
@@ -138,7 +138,7 @@ class RelayDesk:
         for key, opened in self._open.items():
             window = wanted.get(key)
             at = opened.window.end
-            if window is None or self._differs(opened, window) or self._stale(opened):
+            if window is None or self._differs(opened, window) or self._stale(opened, window):
                 at = now
             elif self._short(opened) and window.start < at:
                 at = max(now, window.start)
@@ -171,22 +171,13 @@ class RelayDesk:
             if window is not None and opened is None and self._remaining(window):
                 await self._open_window(key, window)
             elif window is not None and opened is not None:
-                await self._retarget(opened)
+                await self._retarget(opened, window)
                 await self._prolong(opened, now)
 
     async def _open_window(self, key: Key, window: Window) -> None:
         opened = OpenWindow(window)
         clusters = self._remaining(window)
-        plan = StreamPlan(
-            priority=Priority(window.priority),
-            clusters=clusters,
-            title=window.title,
-            not_after=window.end + NOT_AFTER_SLACK,
-            actor=SYSTEM.audit_name,
-            kind=SourceKind.RELAY,
-            rule_id=window.rule_id,
-            recurrence=window.recurrence,
-        )
+        plan = _plan_of(window, clusters)
         try:
             opened.streams = await self._opener.open(plan)
         except JournalError as error:
@@ -210,8 +201,16 @@ class RelayDesk:
         self._open[key] = opened
         _log.info("relay_opened", rule=window.rule_id, source=window.source_id, clusters=len(clusters))
 
-    async def _retarget(self, opened: OpenWindow) -> None:
-        await self._opener.retarget(opened.streams, self._remaining(opened.window), SourceKind.RELAY)
+    async def _retarget(self, opened: OpenWindow, window: Window) -> None:
+        """Follow the plan's clusters without a break for those that stay: who comes gets a stream besides."""
+        opened.window, remaining = window, self._remaining(window)
+        await self._opener.retarget(opened.streams, remaining, SourceKind.RELAY)
+        added = remaining - _reached(opened)
+        if added:
+            try:
+                opened.streams += await self._opener.open(_plan_of(window, added))
+            except JournalError as error:
+                _log.error("relay_not_widened", rule=window.rule_id, clusters=len(added), why=str(error))
 
     async def _prolong(self, opened: OpenWindow, now: datetime) -> None:
         """A stream may live 12 hours, and was opened a moment before a window of 12 hours."""
@@ -257,19 +256,15 @@ class RelayDesk:
         return frozenset() if stopped is None else window.clusters - stopped
 
     def _differs(self, opened: OpenWindow, window: Window) -> bool:
-        """Whether an open window must be made anew: another time, another station, more or other clusters."""
+        """Whether an open window must be made anew: another time, another station, or nobody left."""
         old = opened.window
-        same = (old.start, old.end, old.source_id, old.clusters) == (
-            window.start,
-            window.end,
-            window.source_id,
-            window.clusters,
-        )
+        same = (old.start, old.end, old.source_id) == (window.start, window.end, window.source_id)
         return not same or not self._remaining(window)
 
-    def _stale(self, opened: OpenWindow) -> bool:
-        """Whether agents came, went or changed places since the streams were announced."""
-        return self._opener.stale(opened.streams, self._remaining(opened.window), SourceKind.RELAY)
+    def _stale(self, opened: OpenWindow, window: Window) -> bool:
+        """Whether agents or clusters came, went or changed places since the streams were announced."""
+        remaining = self._remaining(window)
+        return bool(remaining - _reached(opened)) or self._opener.stale(opened.streams, remaining, SourceKind.RELAY)
 
     def _short(self, opened: OpenWindow) -> bool:
         """Whether the streams end before the window does."""
@@ -293,6 +288,24 @@ class RelayDesk:
                 tx.audit(action, source_id, {"code": state.code, "since": state.since.isoformat()})
         except StoreBusyError:
             _log.warning("source_state_not_audited", source=source_id)
+
+
+def _plan_of(window: Window, clusters: frozenset[str]) -> StreamPlan:
+    return StreamPlan(
+        priority=Priority(window.priority),
+        clusters=clusters,
+        title=window.title,
+        not_after=window.end + NOT_AFTER_SLACK,
+        actor=SYSTEM.audit_name,
+        kind=SourceKind.RELAY,
+        rule_id=window.rule_id,
+        recurrence=window.recurrence,
+    )
+
+
+def _reached(opened: OpenWindow) -> frozenset[str]:
+    """Clusters that some stream of the window may sound in."""
+    return frozenset().union(*(one.clusters for one in opened.streams))
 
 
 def _within(chunk: Chunk, start: MediaUs, end: MediaUs) -> Chunk | None:

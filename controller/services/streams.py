@@ -9,7 +9,9 @@ Rules kept here:
 3. More clusters than fit into one open (:data:`~protocol.limits.MAX_TARGETS`) become several streams of one sound:
    each chunk is packed and signed once for each stream, whatever the number of agents.
 4. A stream lives at most :data:`~protocol.limits.MAX_STREAM_LIFE`; longer ones are extended by another open.
-5. A regular end is marked in the stream (an END bundle) and the stream closed when that has sounded. Closing at once
+5. Agents whose lines are too slow for live sound are left out (:class:`Leads`), but of no emergency: there late or
+   broken sound is better than none, and who was slow ten minutes ago may be quick now.
+6. A regular end is marked in the stream (an END bundle) and the stream closed when that has sounded. Closing at once
    discards what is queued and silences the agents.
 
 Not here: who may speak where (:mod:`controller.services.live`), which windows there are
@@ -199,7 +201,7 @@ class StreamOpener:
         """Follow agents that were approved or replaced, and clusters that are to hear it no longer."""
         for stream in list(streams):
             clusters = stream.clusters & remaining
-            agents, left_out = self._listeners(clusters, kind)
+            agents, left_out = self._listeners(clusters, kind, stream.document.priority)
             if not clusters:
                 streams.remove(stream)  # first: nothing may be sent into a stream that is being closed
                 await self.close([stream])
@@ -210,7 +212,8 @@ class StreamOpener:
     def stale(self, streams: Iterable[CarriedStream], remaining: frozenset[str], kind: SourceKind) -> bool:
         """Whether :meth:`retarget` would change something."""
         return any(
-            self._listeners(one.clusters & remaining, kind)[0] != one.agents or not one.clusters & remaining
+            self._listeners(one.clusters & remaining, kind, one.document.priority)[0] != one.agents
+            or not one.clusters & remaining
             for one in streams
         )
 
@@ -251,7 +254,7 @@ class StreamOpener:
         )
         stream = CarriedStream(document, b"", key)
         await self._sign(stream, document, plan.actor, plan.details)
-        stream.agents, stream.left_out = self._listeners(clusters, plan.kind)
+        stream.agents, stream.left_out = self._listeners(clusters, plan.kind, plan.priority)
         if stream.left_out:
             _log.warning("stream_stragglers_left_out", stream=_name(stream), agents=sorted(stream.left_out)[:20])
         await self._gateway.open_stream(stream.stream_id, stream.envelope, stream.agents)
@@ -272,8 +275,13 @@ class StreamOpener:
         stream.document = replace(document, term=entry.term, seq=entry.seq)
         stream.envelope = seal_document(stream.document, stream.key)
 
-    def _listeners(self, clusters: Iterable[str], kind: SourceKind) -> tuple[frozenset[str], frozenset[str]]:
+    def _listeners(
+        self, clusters: Iterable[str], kind: SourceKind, priority: Priority
+    ) -> tuple[frozenset[str], frozenset[str]]:
+        """Whom to send it, and who is left out."""
         agents = self._directory.agents_of(clusters)
+        if priority >= Priority.EMERGENCY_STORED:
+            return agents, frozenset()
         left_out = self.leads.left_out(agents, kind)
         return agents - left_out, left_out
 

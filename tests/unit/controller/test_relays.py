@@ -378,6 +378,28 @@ async def test_a_withdrawn_window_closes_at_once_and_stop_leaves_the_stopped_out
             assert await act(stage, desk) == ["relay.close"]
 
 
+async def test_clusters_that_leave_or_join_do_not_disturb_the_others(tmp_path: Path) -> None:
+    async with open_stage(tmp_path, tasks=False) as stage, radio() as station:
+        area = await stage.area()
+        one, two, three = [await stage.cluster(area, name) for name in "ABC"]
+        async with relaying(stage, station.url, area) as (desk, plan, source):
+            whole = window(stage, source, frozenset([one, two]))
+            plan.wanted = [whole]
+            await act(stage, desk)
+            ((first, _),) = stage.gateway.streams.items()
+            plan.wanted = [replace(whole, clusters=frozenset([two]))]
+            await act(stage, desk)
+            assert {name: targets for name, (_, targets) in stage.gateway.streams.items()} == {
+                first: {stage.agent_of(two)}
+            }
+            plan.wanted = [replace(whole, clusters=frozenset([one, two, three]))]
+            await act(stage, desk)
+            found = {name: targets for name, (_, targets) in stage.gateway.streams.items()}
+            assert found.pop(first) == {stage.agent_of(one), stage.agent_of(two)}
+            assert list(found.values()) == [{stage.agent_of(three)}]
+            assert station.connections <= 1, "the station was never let go"
+
+
 async def test_more_clusters_than_fit_into_one_open_become_several_streams(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

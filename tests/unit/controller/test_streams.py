@@ -141,6 +141,16 @@ class Slow(FixedLeads):
         return self.slow & frozenset(agents)
 
 
+async def test_of_an_emergency_nobody_is_left_out(tmp_path: Path) -> None:
+    async with open_stage(tmp_path, tasks=False) as stage:
+        cluster = await stage.cluster(await stage.area(), "A")
+        leads = Slow()
+        leads.slow = frozenset([stage.agent_of(cluster)])
+        opener, _ = opener_of(stage, leads)
+        (stream,) = await opener.open(plan(stage, [cluster], priority=Priority.EMERGENCY_LIVE))
+        assert (stream.agents, stream.left_out) == (leads.slow, frozenset())
+
+
 async def test_stragglers_are_left_out_and_taken_back(tmp_path: Path) -> None:
     async with open_stage(tmp_path, tasks=False) as stage:
         area = await stage.area()
