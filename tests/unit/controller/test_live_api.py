@@ -111,6 +111,30 @@ async def test_who_may_not_open_a_microphone(tmp_path: Path) -> None:
         assert (status, unheard["code"]) == (404, "not_found")
 
 
+async def test_who_loses_the_right_while_speaking_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("controller.api.microphone.LOOK_S", 0.05)
+    everywhere = {"role": "operator", "area_id": None}
+    async with district(tmp_path) as (staff, cluster):
+        users: dict[str, str] = {}
+        for name, change, code in (
+            ("lan", {"disabled": True}, "unauthenticated"),
+            ("mai", {"grants": [{"role": "viewer", "area_id": None}]}, "forbidden"),
+        ):
+            person = await staff.user(name, everywhere)
+            page = (await staff.call("GET", "/api/v1/users"))[1]
+            users = {one["name"]: one["id"] for one in page["items"]}
+            session = await person.made("/api/v1/live", {"clusters": [cluster], "chime_before": False})
+            async with microphone(person, session) as socket:
+                await socket.send_str(json.dumps({"type": "hello", "codec": "pcm", "rate": 48_000}))
+                await told(socket, "state", state="on_air")
+                assert (await staff.call("PATCH", f"/api/v1/users/{users[name]}", change))[0] == 200
+                assert (await told(socket, "bye"))["code"] == code
+            async with asyncio.timeout(10):
+                while not (view := (await staff.call("GET", f"/api/v1/live/{session}"))[1])["ended"]:  # noqa: ASYNC110 - over HTTP
+                    await asyncio.sleep(0.05)
+            assert view["code"] == "right_taken"
+
+
 async def test_a_microphone_that_does_not_behave(tmp_path: Path) -> None:
     async with district(tmp_path) as (staff, cluster):
         session = await staff.made("/api/v1/live", {"clusters": [cluster], "chime_before": False})
