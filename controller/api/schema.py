@@ -19,14 +19,17 @@ from controller.services.errors import FieldProblem, InvalidError
 PAGE_MAX = 500
 PAGE_DEFAULT = 100
 
-#: One line for people: a name, a title.
+#: One line for people: a name, a title. No signs that turn the reading order around: what is confirmed reads as sent.
 Line = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f\u2028\u2029]+$"),
+    StringConstraints(
+        strip_whitespace=True, min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f\u2028-\u202e\u2066-\u2069]+$"
+    ),
 ]
 #: A line that may be empty.
 OptionalLine = Annotated[
-    str, StringConstraints(strip_whitespace=True, max_length=200, pattern=r"^[^\x00-\x1f\x7f\u2028\u2029]*$")
+    str,
+    StringConstraints(strip_whitespace=True, max_length=200, pattern=r"^[^\x00-\x1f\x7f\u2028-\u202e\u2066-\u2069]*$"),
 ]
 #: An id of something.
 Id = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]

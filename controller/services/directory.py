@@ -180,6 +180,16 @@ class Directory:
             where = f"area {area_id}" if area_id is not None else "the whole installation"
             raise ForbiddenError(f"you need the right '{permission}' over {where}; ask an administrator for a role")
 
+    def require_everywhere(self, actor: Actor, permission: Permission) -> None:
+        """Let through who has the verb over everything, or over the area of each cluster there is.
+
+        Raises:
+            ForbiddenError: it is missing somewhere.
+        """
+        areas = {cluster.area_id for cluster in self.clusters.values()}
+        if not areas or not all(self.allows(actor, permission, area_id) for area_id in areas):
+            self.require(actor, permission, None)
+
     def require_cluster(self, actor: Actor, permission: Permission, cluster_id: str) -> ClusterEntry:
         """Let through who has the verb over the cluster's area; returns the cluster.
 

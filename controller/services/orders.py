@@ -234,7 +234,7 @@ class OrderDesk:
     def _places(self, actor: Actor, permission: Permission, scope: Scope) -> frozenset[str] | None:
         """The clusters a scope means (None: all), after checking the right over every part of it."""
         if scope.everywhere:
-            self._directory.require(actor, permission, None)
+            self._directory.require_everywhere(actor, permission)
             return None
         if not scope.areas and not scope.clusters:
             raise InvalidError("say where: an area, clusters, or everywhere", code="no_target")

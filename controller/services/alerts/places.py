@@ -64,7 +64,7 @@ def require(directory: Directory, actor: Actor, permission: Permission, where: W
         ForbiddenError: it is missing somewhere.
     """
     if where.scope.everywhere:
-        directory.require(actor, permission, None)
+        directory.require_everywhere(actor, permission)
     for area_id in where.scope.areas:
         directory.require(actor, permission, area_id)
     for area_id in areas_of(directory, clusters):

@@ -70,6 +70,18 @@ async def test_stop_is_believed_by_the_agents_it_is_for_and_by_no_other(tmp_path
             stage.trusting(other).verify_command(envelope, now=stage.clock.now())
 
 
+async def test_everywhere_is_for_whoever_has_the_right_at_every_cluster_there_is(tmp_path: Path) -> None:
+    async with open_stage(tmp_path, tasks=False) as stage:
+        district = await stage.area("district")
+        await stage.cluster(await stage.area("commune", district), "A")
+        officer = Actor("us_officer", "officer", (RoleGrant(Role.DUTY_OFFICER, district),))
+        order = await stage.air.orders.stop(officer, EVERYWHERE)
+        assert order.agents == 1
+        await stage.cluster(await stage.area("elsewhere"), "B")
+        with pytest.raises(ForbiddenError, match="whole installation"):
+            await stage.air.orders.stop(officer, EVERYWHERE)
+
+
 async def test_a_hold_takes_more_than_the_right_to_stop_and_is_released(tmp_path: Path) -> None:
     async with open_stage(tmp_path, tasks=False) as stage:
         cluster = await stage.cluster(await stage.area(), "A")
@@ -165,6 +177,7 @@ async def test_rights_and_places(tmp_path: Path) -> None:
     async with open_stage(tmp_path, tasks=False) as stage:
         here, there = await stage.area("here"), await stage.area("there")
         near = await stage.cluster(here, "A")
+        await stage.cluster(await stage.area("far"), "B")
         operator = Actor("us_o", "o", (RoleGrant(Role.OPERATOR, here),))
         viewer = Actor("us_v", "v", (RoleGrant(Role.VIEWER, None),))
         assert await stage.air.orders.stop(operator, Scope(clusters=(near,)))
