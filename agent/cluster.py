@@ -302,10 +302,11 @@ class Cluster:
         now = self._host.clock.mono_us()
         if self._streams.any:
             return MonoUs(now + WARM_US // 2)
-        upcoming = self.conductor.decision.upcoming
-        if upcoming is None or not self.wall.trusted:
+        if not self.wall.trusted:
             return None
-        return MonoUs(now + (upcoming.since - self.wall.now(now)) // timedelta(microseconds=1))
+        wall = self.wall.now(now)
+        expected = self.conductor.expected(wall)
+        return None if expected is None else MonoUs(now + (expected - wall) // timedelta(microseconds=1))
 
     # -- loops --------------------------------------------------------------------------------------------
 

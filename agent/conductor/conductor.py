@@ -50,7 +50,7 @@ from schedules.arbiter import (
     advance,
 )
 from schedules.instants import MonoUs
-from schedules.model import ClusterSettings, Item
+from schedules.model import ClusterSettings, Item, Relay
 
 log = structlog.get_logger("agent.conductor")
 
@@ -231,6 +231,14 @@ class Conductor:
     def heard(self) -> Act | None:
         """What really sounds now: the act of the present decision, once its first sample was heard."""
         return self._show.heard(self._decision.sounding)
+
+    def expected(self, now: datetime) -> datetime | None:
+        """When something may sound next: what was decided, or a planned relay, whose stream opens only just ahead."""
+        relays = (item for item in self._situation.items if isinstance(item.content, Relay) and item.nominal_end > now)
+        starts = [max(item.start, now) for item in relays]
+        if self._decision.upcoming is not None:
+            starts.append(self._decision.upcoming.since)
+        return min(starts, default=None)
 
     @property
     def idle(self) -> bool:

@@ -22,6 +22,7 @@ from tests.unit.agent.rehearsal import (
     command,
     item,
     play,
+    relay,
     settings,
 )
 
@@ -399,6 +400,19 @@ def test_each_programme_of_a_day_sounds_once_and_little_is_written() -> None:
     agent.run_until(START + timedelta(hours=10))
     assert [record.outcome for record in agent.records()] == [PlayOutcome.PLAYED] * 8
     assert len(agent.ledger.batches) <= 8 * 6 + 10 * 6 + 10  # six a programme, the clock every ten minutes
+
+
+def test_a_planned_relay_is_expected_before_its_stream_is_there() -> None:
+    """The sound device is warmed by this: a relay's stream opens ten seconds ahead, and a device needs forty."""
+    agent = Rehearsal(relay("news", START + timedelta(minutes=1), 60), item("a", START + timedelta(hours=1), 10))
+    agent.run_until(START)
+    assert agent.conductor.expected(agent.now) == START + timedelta(minutes=1)
+    agent.run_until(START + timedelta(seconds=90))
+    assert agent.conductor.expected(agent.now) == agent.now
+    agent.run_until(START + timedelta(minutes=3))
+    assert agent.conductor.expected(agent.now) == START + timedelta(hours=1)
+    agent.run_until(START + timedelta(hours=2))
+    assert agent.conductor.expected(agent.now) is None
 
 
 def test_mono_is_what_counts(monkeypatch: pytest.MonkeyPatch) -> None:
