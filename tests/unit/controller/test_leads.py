@@ -24,9 +24,24 @@ class Desk:
         self.now = 1_000_000
         self.leads = Leads(lambda: self.now)
 
-    def tell(self, agent: str, *, p995: int | None = None, reserve: int = 160, rtt_us: int | None = 500) -> None:
+    def tell(
+        self,
+        agent: str,
+        *,
+        p995: int | None = None,
+        p95: int | None = None,
+        p50: int | None = None,
+        bundles: int = 1000,
+        late: int = 0,
+        reserve: int = 160,
+        rtt_us: int | None = 500,
+    ) -> None:
+        """A status; a quantile that is not given is as the next one above."""
         health = Health(uptime_s=1, clock=ClockState.READY, output=OutputState.OK, clock_rtt_us=rtt_us)
-        arrivals = None if p995 is None else Arrivals(bundles=9, p995_ms=p995, reserve_ms=reserve)
+        p95 = p995 if p95 is None else p95
+        p50 = p95 if p50 is None else p50
+        told = Arrivals(bundles=bundles, late=late, p50_ms=p50, p95_ms=p95, p995_ms=p995, reserve_ms=reserve)
+        arrivals = None if p995 is None else told
         self.leads.heard(agent, Status(at=datetime(2026, 7, 1, tzinfo=UTC), health=health, arrivals=arrivals))
 
 
@@ -75,15 +90,58 @@ def test_a_straggler_is_left_out_said_and_taken_back() -> None:
     assert desk.leads.complaint("slow") is None
 
 
+def test_one_stall_leaves_nobody_out() -> None:
+    """12 s without a line: of ten minutes of a relay, of two minutes, of the first seconds of a microphone."""
+    desk = Desk()
+    desk.tell("ten", bundles=600, p50=30, p95=60, p995=10_000)
+    desk.tell("two", bundles=120, p50=30, p95=9_000, p995=12_000)
+    desk.tell("new", bundles=19, p50=9_000, p995=12_000)
+    for kind in SourceKind:
+        assert desk.leads.left_out(["ten", "two", "new"], kind) == frozenset()
+
+
+def test_few_bundles_let_a_microphones_lead_grow_to_what_one_in_twenty_needs() -> None:
+    desk = Desk()
+    desk.tell("a", bundles=199, p50=20, p95=800, p995=3_000)
+    assert desk.leads.lead_us(["a"], MIC) == 980_000
+    desk.tell("a", bundles=200, p50=20, p95=800, p995=3_000)
+    assert desk.leads.lead_us(["a"], MIC) == 3_180_000
+
+
+def test_bundles_of_long_ago_make_no_quantile_better() -> None:
+    desk = Desk()
+    for _ in range(22):
+        desk.tell("a", bundles=100_000, p995=10)
+        desk.now += 30_000_000
+    desk.tell("a", bundles=100_050, p50=20, p95=5_000, p995=9_000)
+    assert desk.leads.left_out(["a"], MIC) == frozenset()
+
+
 def test_a_straggler_that_hears_nothing_is_tried_again() -> None:
     desk = Desk()
-    desk.tell("slow", p995=9000)
+    desk.tell("slow", p50=100, p995=9000)
     desk.now += rules.TRY_AGAIN_US - 1
-    desk.tell("slow")  # it was left out: nothing measured
+    desk.tell("slow", p50=100, p995=9000)  # it was left out: it tells what it measured before
     assert desk.leads.left_out(["slow"], RELAY) == {"slow"}
     desk.now += 1
     assert desk.leads.left_out(["slow"], RELAY) == frozenset()
-    assert desk.leads.lead_us(["slow"], RELAY) == TERMS[RELAY].cap_us
+    assert desk.leads.lead_us(["slow"], RELAY) == TERMS[RELAY].floor_us  # as its line usually is
+
+
+def test_a_trial_is_about_what_comes_then() -> None:
+    desk = Desk()
+    desk.tell("slow", p50=100, p995=9000)
+    desk.now += rules.TRY_AGAIN_US
+    desk.tell("slow", p50=100, p995=9000, bundles=1100)
+    assert desk.leads.left_out(["slow"], RELAY) == frozenset()
+    desk.tell("slow", p50=100, p995=9000, bundles=1200, late=10)
+    assert desk.leads.left_out(["slow"], RELAY) == frozenset()  # one in 20 may
+    desk.tell("slow", p50=100, p995=9000, bundles=1400, late=21)
+    assert desk.leads.left_out(["slow"], RELAY) == {"slow"}
+    desk.now += rules.TRY_AGAIN_US
+    assert desk.leads.left_out(["slow"], RELAY) == {"slow"}  # twice as long
+    desk.now += rules.TRY_AGAIN_US
+    assert desk.leads.left_out(["slow"], RELAY) == frozenset()
 
 
 def test_yesterdays_measurement_counts_no_more() -> None:
