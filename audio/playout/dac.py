@@ -181,16 +181,17 @@ class DacLine:
         """Whether the device has been open long enough for its times to be believed to the tenth of a millisecond."""
         return self._nominal >= STEADY_US
 
-    def instant(self, dac: float, frames: int, called: float | None = None) -> float:
+    def instant(self, dac: float, frames: int, called: float | None = None, *, silent: bool = False) -> float:
         """The smoothed instant of a block whose first sample is said to reach the converter at ``dac``.
 
-        ``called``: when the device asked for the block; None where that says nothing.
+        ``called``: when the device asked for the block; None where that says nothing. ``silent``: nothing sounds, so
+        the line may go at once to where it is wished.
         """
         if self._nominal - self._folded >= _LINE_US and len(self._latest) >= _LINE_LEAST:
             self._each_second()
         self._latest.append((self._nominal, dac - self._nominal, None if called is None else called - self._nominal))
         lasted = frames * _US_PER_FRAME
-        smooth = self._nominal + self._follow(lasted)
+        smooth = self._nominal + self._follow(lasted, silent=silent)
         self._nominal += lasted
         return smooth
 
@@ -199,13 +200,13 @@ class DacLine:
         """µs that the converter's instants gain on the nominal ones, in each µs."""
         return 1.0 / (1.0 + self.ppm * 1e-6) - 1.0
 
-    def _follow(self, lasted: float) -> float:
+    def _follow(self, lasted: float, *, silent: bool) -> float:
         """Move the line towards what is wished for, at a rate at which nothing is heard."""
         if self._said is None:
             self._line = median(told + self._slope * (self._nominal - at) for at, told, _ in self._latest)
             return self._line
         wished = self._said[1] + self._slope * (self._nominal - self._said[0])
-        if self._line is None:
+        if self._line is None or silent:
             self._line = wished
             return wished
         going_on = self._line + self._slope * lasted

@@ -110,7 +110,8 @@ class Engine:
             self._line.reset(dry=True)
             for voice in self._voices.values():
                 voice.disturbed()
-        smooth = float(dac) if self._exact else self._line.instant(float(dac), frames, called)
+        silent = all(voice.waiting for voice in self._voices.values())
+        smooth = float(dac) if self._exact else self._line.instant(float(dac), frames, called, silent=silent)
         settled = self._exact or self._line.settled
         out = np.zeros(frames, np.float32)
         for voice in tuple(self._voices.values()):

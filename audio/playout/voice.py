@@ -126,6 +126,11 @@ class Voice:
         """The device ran dry."""
         self._servo.disturbed()
 
+    @property
+    def waiting(self) -> bool:
+        """Nothing of it was handed over yet."""
+        return self._position is None
+
     def state(self) -> CueState:
         """What it does now."""
         return CueState(

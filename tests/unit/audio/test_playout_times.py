@@ -169,6 +169,20 @@ def test_the_rate_is_read_from_the_calls_within_fifteen_seconds() -> None:
     assert max(abs(error) for error in errors[250:]) < 200
 
 
+def test_a_line_that_nobody_hears_goes_at_once_to_where_it_is_wished() -> None:
+    """A device that ran dry while it was warmed: its first second was wrong, and nothing has to be slewed."""
+    slewn, silent, errors = DacLine(), DacLine(), []
+    for number in range(750):
+        truth = 5_000_000 + number * 20_000
+        told = truth + (12_000 if number < 80 else 0)
+        one, other = (
+            line.instant(told, 960, truth - 180_000, silent=quiet) for line, quiet in ((slewn, False), (silent, True))
+        )
+        errors.append((one - truth, other - truth))
+    assert abs(errors[-1][0]) > 5_000
+    assert abs(errors[-1][1]) < 50
+
+
 def test_calls_that_come_earlier_from_now_on_say_nothing_of_the_converter() -> None:
     errors = _asked(DacLine(), 60, ppm=50, wrong=lambda _: 0.0, early=20_000)
     assert max(abs(error) for error in errors[400:]) < 50
