@@ -96,6 +96,8 @@ class _Behind:
     issues: list[Issue] = field(default_factory=list)
     documents: dict[str, bytes] = field(default_factory=dict)
     acks: dict[tuple[str, int, int], Acknowledged] = field(default_factory=dict)
+    #: A write of some of this failed or was cancelled; the database may have committed it all the same.
+    again: bool = False
 
 
 class Issuer:
@@ -229,6 +231,7 @@ class Issuer:
                 self._behind.issues[:0] = behind.issues
                 self._behind.documents = behind.documents | self._behind.documents
                 self._behind.acks = behind.acks | self._behind.acks
+                self._behind.again = True
                 raise
 
     async def prune(self, in_use: frozenset[str]) -> None:
@@ -258,7 +261,8 @@ class Issuer:
             for sha256, body in documents.items()
             if sha256 not in known
         )
-        session.add_all(_row_of(issue) for issue in behind.issues)
+        issues = await _unwritten(session, behind.issues) if behind.again else behind.issues
+        session.add_all(_row_of(issue) for issue in issues)
         await session.flush()
         if behind.acks:
             rows = [
@@ -285,6 +289,17 @@ class Issuer:
         # Ed25519 signs the same bytes the same way, so the envelope need not be kept.
         envelope = seal(PAYLOAD_TYPES[DocumentKind.SETTINGS], kept.body, key)
         return Issue(plan, row.envelope, settings, kept.body, envelope, key.fingerprint)
+
+
+async def _unwritten(session: AsyncSession, issues: Iterable[Issue]) -> list[Issue]:
+    """Those that have no row yet."""
+    row, missing = tables.PlanIssue, []
+    for issue in issues:
+        plan = issue.plan
+        same = (row.agent_id == plan.agent_id, row.term == plan.term, row.seq == plan.seq)
+        if (await session.exec(select(row.id).where(*same))).first() is None:
+            missing.append(issue)
+    return missing
 
 
 async def _known(session: AsyncSession, documents: Iterable[str]) -> list[str]:

@@ -42,7 +42,15 @@ def district_time(hour: int, minute: int) -> dict[str, str]:
 
 
 def start(folder: Path, name: str, clusters: int, *options: str, env: dict[str, str] | None = None) -> Process:
-    argv = [BIN / "loa-controller", "demo", "--clusters", str(clusters), "--data", folder / name, *options]
+    argv: list[str | Path] = [
+        BIN / "loa-controller",
+        "demo",
+        "--clusters",
+        str(clusters),
+        "--data",
+        folder / name,
+        *options,
+    ]
     return Process(name, argv, folder, env)
 
 

@@ -273,6 +273,25 @@ async def test_rules_are_made_again_only_where_something_changed(tmp_path: Path)
         assert all(old is new for old, new in zip(after, again, strict=True))
 
 
+async def test_a_write_that_was_committed_and_cancelled_is_not_written_twice(tmp_path: Path) -> None:
+    async with open_stage(tmp_path) as stage:
+        cluster = await stage.cluster(await stage.area(), "A")
+        agent = stage.agent_of(cluster)
+        stage.gateway.present.add(agent)
+        stage.air.planner.poke()
+        issuer = stage.air.planner._issuer
+        await until(lambda: issuer.of(agent) is not None and not issuer.waiting)
+        issue = issuer.of(agent)
+        assert issue is not None
+        issuer._behind.issues.append(issue)  # as the cancelled flush puts it back
+        issuer._behind.again = True
+        await issuer.flush()
+        async with stage.base.db.read() as session:
+            rows = (await session.exec(select(tables.PlanIssue).where(tables.PlanIssue.agent_id == agent))).all()
+        assert [row.seq for row in rows] == sorted({row.seq for row in rows})
+        assert issue.plan.seq in {row.seq for row in rows}
+
+
 async def test_what_expired_long_ago_is_removed_and_the_last_issue_stays(tmp_path: Path) -> None:
     async with open_stage(tmp_path, tasks=False) as stage:
         area = await stage.area()
