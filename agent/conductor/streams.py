@@ -5,6 +5,8 @@ Rules kept here:
 1. A stream exists by a verified stream-open, and lets through only what its gate accepts.
 2. A source is healthy while sound of it is at hand, and for :data:`SILENCE_US` after it ran dry. A stream of its own
    (not bound to a plan item) is not healthy before its first bundle: it silences nothing for the sake of nothing.
+   Below class 80 a source that begins, or comes back, is healthy from :data:`READY_US` before its first sample: what
+   sounds meanwhile (a relay's fallback) sounds on. Only at its window's own start a relay's item waits for it.
 3. Media time is needed to sound. Below class 80 the clock must be ready; an emergency takes what there is.
 4. Streams end with their timeline, at ``not_after``, by a close, or after the bundle marked as the end.
 5. Bundles that overtake their stream-open wait (:data:`EARLY_LIMIT`, oldest dropped first); those nobody opens a
@@ -34,6 +36,9 @@ from schedules.ladder import Priority
 #: A relay that is silent for longer gives way to its fallback, which needs a moment to begin: 2 s of silence in all.
 SILENCE_US = 1_800_000
 
+#: What the player needs to let go of what sounds, to arm the stream, and to be late for that.
+READY_US = 250_000
+
 EARLY_LIMIT = 16
 EARLY_US = 3_000_000
 
@@ -46,7 +51,7 @@ Report = Callable[[str, str], None]
 
 @dataclass(slots=True)
 class OpenStream:
-    """One stream. ``dry_at``: when the sound at hand ends, on the monotonic clock."""
+    """One stream. On the monotonic clock, ``sounds_from``: when its sound takes the air, ``dry_at``: when it ends."""
 
     source: LiveSource
     gate: BundleGate
@@ -56,6 +61,7 @@ class OpenStream:
     opened_under: int | None  # the timeline followed when it was opened
     by_own_clock: bool  # opened without trusted time: its end counts from when it came
     first_at: MediaUs | None = None
+    sounds_from: MonoUs | None = None
     dry_at: MonoUs | None = None
     ended_at: MonoUs | None = None
     bundles: int = 0
@@ -171,10 +177,14 @@ class LiveStreams:
         )
         if stream.first_at is None:
             stream.first_at = bundle.play_at
+        begin = self._mono(bundle.play_at)
         end = self._mono(MediaUs(bundle.play_at + duration_of(bundle.samples) // timedelta(microseconds=1)))
-        if end is None:
+        if begin is None or end is None:
             return False
-        was_dry = stream.dry_at is None or stream.dry_at + SILENCE_US < self._clock.mono_us()
+        now = self._clock.mono_us()
+        was_dry = stream.dry_at is None or stream.dry_at + SILENCE_US < now
+        if was_dry and stream.source.priority < Priority.EMERGENCY_STORED and not self._awaited(stream, now):
+            stream.sounds_from = MonoUs(begin - READY_US)
         stream.dry_at = end if stream.dry_at is None else max(end, stream.dry_at)
         if bundle.end:
             stream.ended_at = end
@@ -214,6 +224,8 @@ class LiveStreams:
                 instants.append(stream.ended_at)
             if stream.dry_at is not None:
                 instants.append(MonoUs(stream.dry_at + SILENCE_US + 1))
+                if stream.sounds_from is not None:
+                    instants.append(stream.sounds_from)
             elif stream.source.rule_id is not None:
                 instants.append(MonoUs(stream.opened_us + SILENCE_US + 1))
         return min((at for at in instants if at > now), default=None)
@@ -224,9 +236,17 @@ class LiveStreams:
         if stream.source.priority < Priority.EMERGENCY_STORED and not self._timebase.ready(now):
             return False
         if stream.dry_at is not None:
-            return now <= stream.dry_at + SILENCE_US
-        # A relay item in its window waits a moment for its first bundle before it takes the fallback.
-        return stream.source.rule_id is not None and now <= stream.opened_us + SILENCE_US
+            due = stream.sounds_from is None or now >= stream.sounds_from
+            return due and now <= stream.dry_at + SILENCE_US
+        return self._awaited(stream, now)
+
+    @staticmethod
+    def _awaited(stream: OpenStream, now: MonoUs) -> bool:
+        """At its window's start a relay's item waits a moment for its first bundle before it takes the fallback."""
+        source = stream.source
+        if stream.dry_at is not None or source.recurrence is None or now > stream.opened_us + SILENCE_US:
+            return False
+        return source.opened_at <= source.recurrence + timedelta(microseconds=SILENCE_US)
 
     def _over(self, stream: OpenStream, now: MonoUs, wall: datetime) -> bool:
         # A stream may be opened a moment before the first time reply of its own timeline.

@@ -180,6 +180,35 @@ def test_a_relay_takes_its_fallback_and_comes_back() -> None:
     assert abs(record.start_error_us) < 1000
 
 
+@pytest.mark.parametrize("how", ["back", "anew"])
+def test_a_fallback_sounds_until_the_relays_first_sample_is_due(how: str) -> None:
+    one = relay("vov", START, 90, (clip("fallback", 4),))
+    live = studio(one, priority=Priority.RELAY)
+    live.open(rule_id=one.rule_id)
+    live.agent.run_until(START - timedelta(seconds=0.5))
+    live.begin_in(0.5)
+    live.speak(5)
+    live.agent.run_for(6)
+    assert _stream(live) is None
+    if how == "anew":  # the controller began anew: another stream, in the middle of the window
+        live.agent.streams.close(live.stream)
+        live = Studio(live.agent, stream=6, priority=Priority.RELAY)
+        live.open(rule_id=one.rule_id)
+        live.agent.run_for(0.5)
+    live.begin_in(3.0)
+    live.speak(2.6)
+    assert _stream(live) is None  # sound is at hand, and not due
+    assert live.agent.conductor.heard() is not None
+    live.speak(0.4)
+    assert _stream(live) == live.stream
+
+
+def _stream(live: Studio) -> int | None:
+    sounding = live.agent.conductor.decision.sounding
+    assert sounding is not None
+    return sounding.stream_id
+
+
 def test_stop_silences_a_live_voice_for_good() -> None:
     live = studio()
     live.open()
