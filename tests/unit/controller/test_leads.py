@@ -158,9 +158,9 @@ def test_yesterdays_measurement_counts_no_more() -> None:
 )
 def test_everybody_who_is_not_left_out_has_what_it_needs(lines: list[tuple[int, int]], kind: SourceKind) -> None:
     desk = Desk()
-    for name, (p995, reserve) in enumerate(lines):
-        desk.tell(str(name), p995=p995, reserve=reserve)
-    names = [str(name) for name in range(len(lines))]
+    names = [str(number) for number in range(len(lines))]
+    for name, (p995, reserve) in zip(names, lines, strict=True):
+        desk.tell(name, p995=p995, reserve=reserve)
     lead, out = desk.leads.lead_us(names, kind), desk.leads.left_out(names, kind)
     assert TERMS[kind].floor_us <= lead <= TERMS[kind].cap_us
     for name, (p995, reserve) in zip(names, lines, strict=True):
