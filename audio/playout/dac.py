@@ -37,6 +37,8 @@ _MOVED_US = 3_000.0
 _MOVED_YOUNG_US = 10_000.0
 _MOVED_SECONDS = 4
 _MOVED_ALIKE_US = 1_000.0
+_MOVED_FAR_US = 50_000.0  # no reading of a device that is open for a while was seen to be as wild as this
+_MOVED_FAR_SECONDS = 2
 _CALLS_MOVED_US = 2_000.0  # a sound server that asks for a block more or less moves its calls by 20 ms
 _CALLS_MOVED_SECONDS = 2
 
@@ -232,7 +234,7 @@ class DacLine:
             self._shape.popleft()
         self._levels.append(told - shape)
         if moved := self._watch_for_a_step(told):
-            self._forget_what_was_before(timed=bool(calls))
+            self._forget_what_was_before(moved, timed=bool(calls))
         level = _middle(np.array(self._levels), _LEVEL_NOISE_US)
         here, self.ppm, beside = self._fit(_CALLS_NOISE_US if calls else _TOLD_NOISE_US)
         self._said = now, here + level
@@ -255,25 +257,30 @@ class DacLine:
             self._levels = deque((level - step for level in self._levels), maxlen=LEVEL_S)
         return False
 
-    def _watch_for_a_step(self, told: float) -> bool:
-        """Times that differ from the line for seconds on end are a device that was moved, not a wild reading."""
+    def _watch_for_a_step(self, told: float) -> int:
+        """Times that differ from the line for seconds on end are a device that was moved, not a wild reading.
+
+        The seconds since then, once that is sure; else 0.
+        """
         if self._said is None:
-            return False
+            return 0
         expected = self._said[1] + self._slope * (self._nominal - self._said[0])
         bound = _MOVED_US if self.steady else _MOVED_YOUNG_US
         if abs(told - expected) <= bound:
             self._stepped.clear()
-            return False
+            return 0
         self._stepped.append(told - expected)
-        newest = list(self._stepped)[-_MOVED_SECONDS:]
-        return len(newest) == _MOVED_SECONDS and max(newest) - min(newest) <= _MOVED_ALIKE_US
+        far = self.steady and abs(told - expected) > _MOVED_FAR_US
+        enough = _MOVED_FAR_SECONDS if far else _MOVED_SECONDS
+        newest = list(self._stepped)[-enough:]
+        return enough if len(newest) == enough and max(newest) - min(newest) <= _MOVED_ALIKE_US else 0
 
-    def _forget_what_was_before(self, *, timed: bool) -> None:
+    def _forget_what_was_before(self, seconds: int, *, timed: bool) -> None:
         """The device was moved: only its newest seconds count."""
         self._stepped.clear()
-        self._levels = deque(list(self._levels)[-_MOVED_SECONDS:], maxlen=LEVEL_S)
+        self._levels = deque(list(self._levels)[-seconds:], maxlen=LEVEL_S)
         if not timed:
-            self._shape = deque(list(self._shape)[-_MOVED_SECONDS:])
+            self._shape = deque(list(self._shape)[-seconds:])
 
     def _fit(self, noise: float) -> tuple[float, float, float]:
         """The straight line through the shape: where it is now, its rate in ppm, and how far points lie beside it.
