@@ -179,8 +179,13 @@ def category_of(notice: Notice) -> Category:
 
 def event_names(notice: Notice) -> tuple[str, ...]:
     """Codes first, then names, of every part: what the source's table of templates is asked with."""
-    codes = [code for info in notice.infos for code in info.codes]
-    return tuple(dict.fromkeys([*codes, *(info.event for info in notice.infos)]))
+    return names_of(notice.infos)
+
+
+def names_of(infos: Sequence[NoticeInfo]) -> tuple[str, ...]:
+    """As :func:`event_names`, of some parts."""
+    codes = [code for info in infos for code in info.codes]
+    return tuple(dict.fromkeys([*codes, *(info.event for info in infos)]))
 
 
 def words_of(info: NoticeInfo) -> str:

@@ -27,13 +27,23 @@ from controller.services.context import SYSTEM, Clock
 from controller.services.directory import Directory
 from controller.services.errors import BusyError, NotFoundError, ServiceError
 from controller.services.warnings.book import WarningBook
-from controller.services.warnings.drafts import Proposal, event_names, propose, title_of
+from controller.services.warnings.drafts import Proposal, event_names, names_of, propose, title_of
 from controller.services.warnings.linking import Linked, Links
 from controller.services.warnings.model import SourceEntry, State, WarningEntry
 from controller.services.warnings.notice import Notice, notice_of
 from controller.services.warnings.outcome import alert_of, draft_of, from_warning
 from controller.services.warnings.placing import reach_of
-from controller.services.warnings.policy import Action, Case, Issued, Judgement, in_force, judge, judge_cancel
+from controller.services.warnings.policy import (
+    Action,
+    Case,
+    Issued,
+    Judgement,
+    WarningRule,
+    in_force,
+    judge,
+    judge_cancel,
+    parts_to_sound,
+)
 from controller.services.warnings.ports import Alerts, Notices
 from controller.services.warnings.reader import WarningReader
 from controller.services.warnings.sources import WarningSources
@@ -178,14 +188,35 @@ class WarningHandler:
             two_hourly=source.policy.repeat_two_hourly,
             replaces=next((one.alert_id for one in linked.issued if one.state is State.ISSUED), None),
         )
-        await self._settle(entry, source, judgement, proposal)
-
-    async def _settle(self, entry: WarningEntry, source: SourceEntry, judgement: Judgement, proposal: Proposal) -> None:
         if judgement.action is Action.ISSUE and judgement.rule is not None:
-            issued = await self._issue(entry, source, judgement, proposal)
-            if issued is None:
+            narrow, why = await self._narrowed(notice, source, judgement.rule, proposal)
+            refused: tuple[str, ...] | None = why
+            if narrow is not None:
+                silent = set(proposal.clusters) - set(narrow.clusters)
+                told = replace(judgement, reasons=("clusters_left_out",) if silent else ())
+                refused = await self._issue(entry, source, told, narrow)
+            if refused is None:
                 return
-            judgement = Judgement(Action.PROPOSE, issued)
+            judgement = Judgement(Action.PROPOSE, refused)
+        await self._settle(entry, judgement, proposal)
+
+    async def _narrowed(
+        self, notice: Notice, source: SourceEntry, rule: WarningRule, whole: Proposal
+    ) -> tuple[Proposal | None, tuple[str, ...]]:
+        """What may sound by a rule: the places and the template of the parts it holds for; None = why not."""
+        template, parts, why = parts_to_sound(notice, rule, lambda info: source.template_for(names_of([info])))
+        if template is None:
+            return None, why
+        notice = replace(notice, infos=parts)
+        reach = await reach_of(notice, source, self._directory, self._reader)
+        if not reach.languages:
+            return None, ("rule_no_cluster",)
+        narrow = propose(
+            notice, reach, template=template, two_hourly=source.policy.repeat_two_hourly, replaces=whole.replaces
+        )
+        return narrow, ()
+
+    async def _settle(self, entry: WarningEntry, judgement: Judgement, proposal: Proposal) -> None:
         if judgement.action is Action.PROPOSE:
             await self._propose(entry, judgement.reasons, proposal)
         else:
@@ -194,7 +225,7 @@ class WarningHandler:
     async def _issue(
         self, entry: WarningEntry, source: SourceEntry, judgement: Judgement, proposal: Proposal
     ) -> tuple[str, ...] | None:
-        """Send by a rule; None = done, else why it did not work."""
+        """Send by a rule, where it holds; None = done, else why it did not work."""
         rule = judgement.rule
         if rule is None:
             return ("no_rule",)
@@ -213,7 +244,7 @@ class WarningHandler:
                 _log.error("an automatic alert failed", warning=entry.id, exc_info=error)
                 return ("automatic_refused", "fault")
         changes = {
-            "state": State.ISSUED.value, "reasons": [], "rule": rule.name, "alert_id": alert.id,
+            "state": State.ISSUED.value, "reasons": list(judgement.reasons), "rule": rule.name, "alert_id": alert.id,
             "decided_by": SYSTEM.user_id, "decided_at": now, **_kept(proposal),
         }  # fmt: skip
         said = {"policy": name, "alert": alert.id, "clusters": len(proposal.clusters)}

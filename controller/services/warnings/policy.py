@@ -7,16 +7,18 @@ Rules kept here:
    whatever the policy says.
 2. *Propose* fills in an alert that two people then send, or do not.
 3. *Automatic* needs everything at once: the policy says so, one rule names this sender and this event, severity,
-   urgency and certainty reach the rule's least, a language it wants is there, the signature is valid by a certificate
-   of the source, the alert says when it expires and is fresh, a template is there for the event, and the source was not
+   urgency and certainty reach the rule's least, in a language it wants, the signature is valid by a certificate of the
+   source, the alert says when it expires and is fresh, a template is there for the event, and the source was not
    demoted. Whatever is missing makes it a proposal, and the reasons say what was missing.
+4. All words of a rule must hold for one and the same part (``<info>``), and only such parts sound by it
+   (:func:`parts_for`): the places of the others hear nothing that was not said of them.
 
 Pure: ``now`` is an argument. Not here: what is done about it (:mod:`controller.services.warnings.handling`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -69,7 +71,9 @@ class WarningRule(BaseModel):
     min_severity: Severity = "Severe"
     min_urgency: Urgency = "Expected"
     min_certainty: Certainty = "Likely"
-    languages: tuple[_Tag, ...] = Field((), max_length=8, description="One of them must be there; none = any")
+    languages: tuple[_Tag, ...] = Field(
+        (), max_length=8, description="A part that sounds speaks one of them; none = any"
+    )
 
 
 class WarningPolicy(BaseModel):
@@ -253,25 +257,46 @@ def _rule_for(notice: Notice, rules: Sequence[WarningRule]) -> tuple[WarningRule
 
 
 def rule_misses(notice: Notice, rule: WarningRule) -> tuple[str, ...]:
-    """What of a rule does not hold for a warning; nothing = it holds."""
+    """What of a rule does not hold for the part of a warning that comes nearest; nothing = it holds."""
     if notice.sender not in rule.senders:
         return ("rule_sender",)
-    wanted = {event.casefold() for event in rule.events}
-    named = [info for info in notice.infos if wanted & {name.casefold() for name in (info.event, *info.codes)}]
+    missing = [_misses(info, rule) for info in notice.infos]
+    named = [codes for codes in missing if "rule_event" not in codes]
+    return min(named, key=len) if named else ("rule_event",)
+
+
+def parts_for(notice: Notice, rule: WarningRule) -> tuple[NoticeInfo, ...]:
+    """The parts of a warning for which all of a rule holds: these alone may sound by it."""
+    if notice.sender not in rule.senders:
+        return ()
+    return tuple(info for info in notice.infos if not _misses(info, rule))
+
+
+def parts_to_sound(
+    notice: Notice, rule: WarningRule, template_for: Callable[[NoticeInfo], str | None]
+) -> tuple[str | None, tuple[NoticeInfo, ...], tuple[str, ...]]:
+    """The one template that sounds by a rule, and the parts it sounds for; without one (None) why not."""
+    found = [(template_for(info), info) for info in parts_for(notice, rule)]
+    named = [(template, info) for template, info in found if template is not None]
+    if len({template for template, _ in named}) > 1:
+        return None, (), ("several_templates",)  # which of them sounds where is for people to say
     if not named:
-        return ("rule_event",)
-    missing = _least(named, rule)
-    spoken = [info.language for info in notice.infos]
-    if rule.languages and not any(same_language(one, tag) for one in spoken for tag in rule.languages):
-        missing = (*missing, "rule_language")
-    return missing
+        return None, (), ("no_template",)
+    return named[0][0], tuple(info for _, info in named), ()
 
 
-def _least(infos: Sequence[NoticeInfo], rule: WarningRule) -> tuple[str, ...]:
-    """Which of the three words stays below the rule in every part; one part must reach all three."""
-    tests = {"severity": rule.min_severity, "urgency": rule.min_urgency, "certainty": rule.min_certainty}
-    best: tuple[str, ...] | None = None
-    for info in infos:
-        low = tuple(f"rule_{name}" for name, least in tests.items() if not at_least(getattr(info, name), least))
-        best = low if best is None or len(low) < len(best) else best
-    return best or ()
+def _misses(info: NoticeInfo, rule: WarningRule) -> tuple[str, ...]:
+    """What of a rule does not hold for one part."""
+    wanted = {event.casefold() for event in rule.events}
+    spoken = not rule.languages or any(same_language(info.language, tag) for tag in rule.languages)
+    return tuple(
+        code
+        for code, holds in (
+            ("rule_event", not wanted & {name.casefold() for name in (info.event, *info.codes)}),
+            ("rule_severity", not at_least(info.severity, rule.min_severity)),
+            ("rule_urgency", not at_least(info.urgency, rule.min_urgency)),
+            ("rule_certainty", not at_least(info.certainty, rule.min_certainty)),
+            ("rule_language", not spoken),
+        )
+        if holds
+    )

@@ -162,6 +162,35 @@ async def test_automatic_needs_everything_at_once(world: World) -> None:
     assert len(world.alerts.kept) == 1
 
 
+async def test_a_rule_sounds_only_where_and_what_it_was_met_for(world: World) -> None:
+    templates = {"Flash flood": "tp_flash", "Heat": "tp_heat"}
+    source = await world.automatic(templates=templates, geocodes=geocodes(world))
+    heat = info(event="Heat", severity="Minor", areas=(coded("19567"),))
+    mixed = flood(infos=(heat, info(areas=(circle(16.45, 106.95, 1),))))
+    entry = await world.taken(source, mixed, signed=True)
+    assert (entry.state, entry.reasons) == (State.ISSUED, ("clusters_left_out",))
+    alert = world.alerts.kept[entry.alert_id or ""]
+    assert (alert.draft.template, alert.clusters) == ("tp_flash", frozenset({world.clusters["A Vao"]}))
+    assert entry.clusters == (world.clusters["A Vao"],)
+
+
+async def test_severe_in_one_part_and_named_in_another_is_for_people(world: World) -> None:
+    source = await world.automatic(templates={"Flash flood": "tp_flash", "Heat": "tp_heat"})
+    entry = await world.taken(source, flood(infos=(info(severity="Minor"), info(event="Heat"))), signed=True)
+    assert (entry.state, entry.reasons) == (State.PROPOSED, ("rule_severity",))
+    both = automatic_policy().rules[0].model_copy(update={"events": ("Flash flood", "Heat")})
+    wide = await world.automatic(
+        name="Khác",
+        templates={"Flash flood": "tp_flash", "Heat": "tp_heat"},
+        policy=WarningPolicy(mode=Mode.AUTOMATIC, rules=(both,)),
+    )
+    two = await world.taken(wide, flood(identifier="2", infos=(info(), info(event="Heat"))), signed=True)
+    assert (two.state, two.reasons) == (State.PROPOSED, ("several_templates",))
+    nowhere = flood(identifier="3", infos=(info(areas=(coded("0"),)), info(event="Storm")))
+    assert (await world.taken(wide, nowhere, signed=True)).reasons == ("rule_no_cluster",)
+    assert not world.alerts.kept
+
+
 async def test_an_altered_warning_is_only_shown(world: World) -> None:
     source = await world.automatic()
     altered = xml(flood(), signed=True).replace("Đakrông lên".encode(), "Đakrông rút".encode())
