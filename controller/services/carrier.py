@@ -6,7 +6,11 @@ Rules kept here:
 2. A station that is lost is tried again after 1 s, 2 s … 30 s (with jitter), as long as anybody wants it.
 3. Sound is what counts: a connection that gives no packet for :data:`SILENT_S` is lost, whatever bytes it sends.
 4. With ``once``, a recording (a file, a playlist with an end) is carried once, not again and again.
-5. Nothing here blocks the event loop or grows: the pacer is bounded, and a full pacer makes the station wait.
+5. A source that was deleted ends it (``source_deleted``). A listener that raises is dropped and logged, and hears
+   nothing more; the others, and other stations, go on.
+6. ``held``, it waits with its first sound at hand until :meth:`Carrier.begin`: whoever wants it on air knows before
+   that it can be heard.
+7. Nothing here blocks the event loop or grows: the pacer is bounded, and a full pacer makes the station wait.
 
 Not here: windows and targets (:mod:`controller.services.relays`), when chunks play
 (:mod:`controller.services.relay_pacing`).
@@ -29,6 +33,7 @@ from audio.errors import AudioError
 from controller.feeds import AddressPolicy, FeedError, FeedTimeouts, HlsStation, Station, open_station
 from controller.services.chunks import Chunk
 from controller.services.context import Clock
+from controller.services.errors import NotFoundError
 from controller.services.ports import MediaClock
 from controller.services.relay_pacing import Pace, Pacer
 from schedules.instants import MediaUs
@@ -91,6 +96,7 @@ class Carrier:
         pace: Pace | None = None,
         timeouts: FeedTimeouts | None = None,
         once: bool = False,
+        held: bool = False,
     ) -> None:
         self._url = url
         self._policy = policy
@@ -102,7 +108,10 @@ class Carrier:
         self._pushed = asyncio.Event()
         self._room = asyncio.Event()
         self._once = once
-        self._over = False  # all of a recording was fetched
+        self._over = False  # all of a recording was fetched, or the source is gone for good
+        self._begun = asyncio.Event()
+        if not held:
+            self._begun.set()
         self._heard: MediaUs | None = None  # since when it sounds without a break
         self.listeners: list[Callable[[Chunk], None]] = []
         self.state_listeners: list[Callable[[CarrierState], None]] = []
@@ -112,8 +121,13 @@ class Carrier:
         """Agents need to be sent the sound ``lead`` microseconds ahead; it never shrinks while a station is carried."""
         self._pacer.grow(lead)
 
+    def begin(self, start: MediaUs) -> None:
+        """Hold it no longer: it may sound from ``start`` on."""
+        self._pacer.begin(start)
+        self._begun.set()
+
     async def run(self) -> None:
-        """Fetch, encode and pace until cancelled, or until a recording that is carried once was handed out."""
+        """Fetch, encode and pace until cancelled, a recording carried once was handed out, or the source is gone."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._fetch_for_ever(), name="relay-fetch")
             group.create_task(self._pace(), name="relay-pace")
@@ -129,6 +143,11 @@ class Carrier:
                 self._lost("source_ended", "the station ended its stream")
             except (FeedError, AudioError) as error:
                 self._lost(error.code, str(error))
+            except NotFoundError:
+                _log.info("relay_source_deleted")
+                self._lost("source_deleted", "the source was deleted")
+                self._over = True
+                break
             except Exception:  # noqa: BLE001 - a fault of ours must not end the relay for the day
                 _log.exception("relay_failed")
                 self._lost("internal", "the relay failed; see the log")
@@ -173,6 +192,7 @@ class Carrier:
             if some is None:
                 return
             self._sounds(station)
+            await self._begun.wait()
             self._pacer.push((some[1],))
             self._pushed.set()
             while self._pacer.full:
@@ -186,8 +206,7 @@ class Carrier:
             chunk = self._pacer.take(now)
             if chunk is not None:
                 self._room.set()
-                for listener in tuple(self.listeners):
-                    listener(chunk)
+                self._hand_out(chunk)
                 continue
             if self._over and not self._pacer.buffered_us:
                 return
@@ -196,6 +215,15 @@ class Carrier:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await self._pushed.wait() if due is None else await asyncio.sleep(wait)
+
+    def _hand_out(self, chunk: Chunk) -> None:
+        for listener in tuple(self.listeners):
+            try:
+                listener(chunk)
+            except Exception:  # noqa: BLE001 - one listener's fault must not silence the others
+                _log.exception("relay_listener_dropped")
+                if listener in self.listeners:
+                    self.listeners.remove(listener)
 
     def _sounds(self, station: Station | HlsStation) -> None:
         if self._heard is None:

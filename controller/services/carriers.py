@@ -47,6 +47,11 @@ class Lease:
         """The listener's agents need the sound ``lead`` microseconds ahead."""
         self._pool.grow(self.source_id, lead)
 
+    @property
+    def dropped(self) -> bool:
+        """The listener raised, and hears nothing more."""
+        return self._held and not self._pool.hears(self)
+
     def release(self) -> None:
         """Listen no more."""
         if self._held:
@@ -115,6 +120,11 @@ class CarrierPool:
         if not running.leases:
             del self._running[lease.source_id]
             running.task.cancel()
+
+    def hears(self, lease: Lease) -> bool:
+        """For :attr:`Lease.dropped`."""
+        running = self._running.get(lease.source_id)
+        return running is not None and lease.listener in running.carrier.listeners
 
     def grow(self, source_id: str, lead: int) -> None:
         """For :meth:`Lease.need`."""

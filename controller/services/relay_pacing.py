@@ -64,6 +64,11 @@ class Pacer:
         self._ended: MediaUs = start  # end of what was handed out last
         self._flush = False  # the source is gone: a short last chunk may go
 
+    def begin(self, start: MediaUs) -> None:
+        """The first instant that may sound, if nothing was handed out yet."""
+        if self._next is None:
+            self._start = self._ended = start
+
     def grow(self, lead: int) -> None:
         """Agents need more: what waits goes out earlier, and a new anchor has it from the start."""
         if lead > self._pace.lead:

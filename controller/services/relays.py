@@ -114,6 +114,7 @@ class RelayDesk:
                 await self._tell_lasting_losses()
                 for opened in tuple(self._open.values()):
                     if opened.lease is not None:
+                        self._take_again(opened, opened.lease)
                         opened.lease.need(self._opener.lead_us(opened.streams, SourceKind.RELAY))
         finally:
             for opened in self._open.values():
@@ -200,6 +201,12 @@ class RelayDesk:
         opened.lease.need(self._opener.lead_us(opened.streams, SourceKind.RELAY))
         self._open[key] = opened
         _log.info("relay_opened", rule=window.rule_id, source=window.source_id, clusters=len(clusters))
+
+    def _take_again(self, opened: OpenWindow, lease: Lease) -> None:
+        """A fault of ours while it was published must not end the relay for the day."""
+        if lease.dropped and self._carriers.open:
+            opened.lease = self._carriers.take(opened.window.source_id, partial(self._publish, opened))
+            lease.release()
 
     async def _retarget(self, opened: OpenWindow, window: Window) -> None:
         """Follow the plan's clusters without a break for those that stay: who comes gets a stream besides."""

@@ -84,7 +84,18 @@ class AddressFeed:
             return None
         return state.code or state.state, state.since
 
-    async def __call__(self, start: MediaUs, listener: Callable[[Chunk], None]) -> None:
+    @property
+    def sounds(self) -> bool | None:
+        """See the port."""
+        known = {"sounding": True, "lost": False}
+        return None if self._carrier is None else known.get(self._carrier.state.state)
+
+    def begin(self, start: MediaUs) -> None:
+        """See the port."""
+        if self._carrier is not None:
+            self._carrier.begin(start)
+
+    async def __call__(self, listener: Callable[[Chunk], None]) -> None:
         """See the port."""
         lead = self._m.opener.leads.lead_us((), SourceKind.LIVE)
         self._carrier = Carrier(
@@ -93,9 +104,10 @@ class AddressFeed:
             encoder=self._studio.encoder,
             media=self._m.media,
             clock=self._m.clock,
-            start=start,
+            start=self._m.media.now(),
             pace=Pace.of(SourceKind.LIVE, max(lead, 1_000_000)),
             once=True,
+            held=True,
         )
         self._carrier.listeners.append(listener)
         await self._carrier.run()

@@ -57,8 +57,17 @@ class Feed(Protocol):
         """Why nothing comes, and since when; None while it sounds."""
         ...
 
-    def __call__(self, start: MediaUs, listener: Callable[[Chunk], None]) -> Awaitable[None]:
-        """Fetch until cancelled; ``start`` is the first instant it may sound."""
+    @property
+    def sounds(self) -> bool | None:
+        """Whether sound is at hand; None while that is being found out."""
+        ...
+
+    def begin(self, start: MediaUs) -> None:
+        """``start`` is the first instant it may sound; until then nothing is handed out."""
+        ...
+
+    def __call__(self, listener: Callable[[Chunk], None]) -> Awaitable[None]:
+        """Fetch until cancelled."""
         ...
 
 

@@ -67,6 +67,7 @@ class LiveTimes:
     """The patience of a session. Tests are less patient."""
 
     speaker: timedelta = timedelta(seconds=60)  # for a speaker to come
+    source: timedelta = timedelta(seconds=10)  # for an address to be heard
     reconnect: timedelta = timedelta(seconds=10)
     silence: timedelta = timedelta(seconds=60)
     #: From the decision to the first sample: agents open their media connections meanwhile.

@@ -7,7 +7,9 @@ Rules kept here:
    back, then the session ends. A long silence is told to him.
 3. It ends at its hard stop. The signed stream itself ends a moment later, so agents stop even if we do not.
 4. What was sent is recorded, to the packet.
-5. An address that cannot be heard for :attr:`LiveTimes.silence` ends the session; why is shown meanwhile.
+5. An address goes on air once its first sound is at hand; one that is lost before, or silent for
+   :attr:`LiveTimes.source`, ends the session with nothing sent. One that cannot be heard for
+   :attr:`LiveTimes.silence` later ends it too; why is shown meanwhile.
 6. A STOP order silences at once and plays no chime.
 
 Not here: who may speak where (:mod:`controller.services.live.desk`), when packets play
@@ -40,6 +42,7 @@ SILENCE_DB: Final = -60.0
 AFTER_HARD_STOP: Final = timedelta(seconds=15)
 _CHIME_S: Final = 10.0  # a chime that does not come out is given up
 _BEND_S: Final = 1.0
+_HEAR_S: Final = 0.05
 
 _log = structlog.get_logger(__name__)
 
@@ -217,25 +220,13 @@ class LiveSession:
 
     async def _direct(self, encoder: Speech, taking: asyncio.Task[None]) -> None:
         """The order of things."""
-        if self.billing.input.spoken and not await self._speaker_came():
-            self._code = self._code or "nobody_spoke"
-            return
-        self._go_on_air()
-        self._pacer.begin(MediaUs(self._m.media.now() + self._m.times.opening_us))
-        if self.billing.chime_before:
-            self._enter(LiveState.CHIME)
-            encoder.chime("before")
-            await self._own_came_out()
-        feeding = None
-        if self._feed is None:
-            await self._turn_came()
-        else:
-            start = self._pacer.ends
-            feeding = asyncio.ensure_future(self._feed(start, self._publish))
-        self._enter(LiveState.ON_AIR)
-        self._heard_at = self._m.clock.now()
+        feeding = None if self._feed is None else asyncio.ensure_future(self._feed(self._publish))
         try:
-            await self._until_over(feeding)
+            came = await (self._speaker_came() if feeding is None else self._source_came(feeding))
+            if not came:
+                self._code = self._code or ("nobody_spoke" if feeding is None else "source_silent")
+                return
+            await self._perform(encoder, feeding)
         finally:
             if feeding is not None:
                 feeding.cancel()
@@ -243,6 +234,36 @@ class LiveSession:
         self._enter(LiveState.CLOSING)
         if not self._silenced:
             await self._sign_off(encoder, taking)
+
+    async def _perform(self, encoder: Speech, feeding: asyncio.Future[None] | None) -> None:
+        """From the opening chime to the last word."""
+        self._go_on_air()
+        self._pacer.begin(MediaUs(self._m.media.now() + self._m.times.opening_us))
+        if self.billing.chime_before:
+            self._enter(LiveState.CHIME)
+            encoder.chime("before")
+            await self._own_came_out()
+        if self._feed is None:
+            await self._turn_came()
+        else:
+            self._feed.begin(self._pacer.ends)
+        self._enter(LiveState.ON_AIR)
+        self._heard_at = self._m.clock.now()
+        await self._until_over(feeding)
+
+    async def _source_came(self, feeding: asyncio.Future[None]) -> bool:
+        """Until the address can be heard; it is told why not."""
+        feed, loop = self._feed, asyncio.get_running_loop()
+        assert feed is not None  # noqa: S101 - it is being fed
+        deadline = loop.time() + self._m.times.source.total_seconds()
+        while not self._ending.is_set() and loop.time() < deadline:
+            if feed.sounds:
+                return True
+            if feed.sounds is False or feeding.done():
+                self._code = (feed.trouble or ("source_ended",))[0]
+                return False
+            await asyncio.sleep(_HEAR_S)
+        return False
 
     async def _speaker_came(self) -> bool:
         deadline = asyncio.get_running_loop().time() + self._m.times.speaker.total_seconds()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -39,7 +39,7 @@ from protocol.bundle import Bundle, unpack
 from protocol.keys import Role as KeyRole
 from schedules.ladder import Priority
 from tests.unit.controller.air_kit import ADMIN, Stage, open_stage, stream_open, until
-from tests.unit.controller.test_relays import PacketForBlock, radio
+from tests.unit.controller.test_relays import PacketForBlock, Radio, radio
 
 OPERATOR = Actor("us_oper", "Hồ Văn", (RoleGrant(Role.OPERATOR, None),))
 EDITOR = Actor("us_edit", "biên tập", (RoleGrant(Role.EDITOR, None),))
@@ -400,17 +400,40 @@ async def test_announcements_do_not_use_up_the_room_of_emergencies(
         assert alarm.state is LiveState.WAITING
 
 
-async def test_an_address_that_is_dead_is_said_and_given_up(tmp_path: Path) -> None:
-    async with open_stage(tmp_path, tasks=False) as stage, live(stage) as desk:
+@pytest.mark.parametrize(
+    ("spoil", "code"),
+    [
+        (lambda station: setattr(station, "url", "http://127.0.0.1:1/x"), "source_unreachable"),
+        (lambda station: setattr(station, "block", b"<html>".ljust(200)), "not_audio"),
+        (lambda station: station.cut.set(), "source_ended"),
+    ],
+)
+async def test_an_address_that_lies_puts_nothing_on_air(
+    tmp_path: Path, spoil: Callable[[Radio], None], code: str
+) -> None:
+    async with open_stage(tmp_path, tasks=False) as stage, radio() as station, live(stage) as desk:
+        spoil(station)
         area = await stage.area()
         await stage.cluster(area, "A")
-        request = LiveRequest(Scope(areas=(area,)), input=InputKind.URL, address="http://127.0.0.1:1/x")
+        request = LiveRequest(Scope(areas=(area,)), input=InputKind.URL, address=station.url)
         session = await desk.start(OPERATOR, request)
-        await until(lambda: session.view().code == "source_unreachable")
+        await until(lambda: session.state is LiveState.ENDED and not stage.gateway.streams)
+        assert (session.view().code, session.on_air) == (code, None)
+        assert sum(len(each.packets) for each in sent(stage)) == 0, "no chime"
+
+
+async def test_an_address_that_is_lost_on_air_is_said_and_given_up(tmp_path: Path) -> None:
+    async with open_stage(tmp_path, tasks=False) as stage, radio() as station, live(stage) as desk:
+        area = await stage.area()
+        await stage.cluster(area, "A")
+        request = LiveRequest(Scope(areas=(area,)), input=InputKind.URL, address=station.url)
+        session = await desk.start(OPERATOR, request)
+        await until(lambda: session.state is LiveState.ON_AIR)
+        station.cut.set()
+        await until(lambda: session.view().code == "source_ended")
         assert session.state is LiveState.ON_AIR
         stage.clock.advance(seconds=61)
         await until(lambda: session.state is LiveState.ENDED)
-        assert session.view().code == "source_unreachable"
 
 
 async def test_a_journal_that_cannot_be_written_opens_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ from controller.services.carrier import Carrier, CarrierState
 from controller.services.carriers import CarrierPool
 from controller.services.chunks import Chunk
 from controller.services.context import RunClock, SystemClock
+from controller.services.errors import NotFoundError
 from controller.services.orders import Scope
 from controller.services.plan_making import Window
 from controller.services.relay_pacing import LEAD
@@ -183,6 +184,37 @@ async def test_why_a_station_is_lost(spoil: Callable[[Radio], None], code: str) 
         async with carrying(lambda: station.url) as (subject, _):
             await until(lambda: subject.state.state == "lost")
             assert subject.state.code == code
+
+
+async def test_a_deleted_source_ends_its_carrier_and_says_so() -> None:
+    async with radio() as station:
+        known = [station.url]
+
+        def url() -> str:
+            if not known:
+                raise NotFoundError("there is no such source")
+            return known[0]
+
+        async with carrying(url) as (subject, chunks):
+            await until(lambda: chunks)
+            known.clear()
+            async with asyncio.timeout(10):
+                station.cut.set()
+                await until(lambda: subject.state.code == "source_deleted")
+            connections = station.connections
+            await asyncio.sleep(0.2)
+            assert station.connections == connections
+
+
+async def test_a_listener_that_raises_is_dropped_and_the_others_hear_on() -> None:
+    async with radio() as station, carrying(lambda: station.url) as (subject, chunks):
+
+        def broken(_: Chunk) -> None:
+            raise RuntimeError("a fault of ours")
+
+        subject.listeners.insert(0, broken)
+        await until(lambda: len(chunks) >= 3)
+        assert broken not in subject.listeners
 
 
 async def test_a_file_served_at_full_speed_is_played_at_its_own_pace() -> None:
@@ -413,6 +445,27 @@ async def test_more_clusters_than_fit_into_one_open_become_several_streams(
             assert sorted(len(targets) for _, targets in stage.gateway.streams.values()) == [1, 2]
             await until(lambda: {stream for stream, _, _ in stage.gateway.bundles} == set(stage.gateway.opened))
             assert station.connections == 1
+
+
+async def test_a_window_whose_listener_was_dropped_hears_again(tmp_path: Path) -> None:
+    async with open_stage(tmp_path, tasks=False) as stage, radio() as station:
+        area = await stage.area()
+        cluster = await stage.cluster(area, "A")
+        async with relaying(stage, station.url, area) as (desk, plan, source):
+            plan.wanted = [window(stage, source, frozenset([cluster]))]
+            await act(stage, desk)
+            (opened,) = desk.open_windows
+            lease = opened.lease
+            assert lease is not None
+            desk._take_again(opened, lease)
+            assert opened.lease is lease
+            assert lease._pool._running[source].carrier.listeners.pop() is lease.listener
+            desk._take_again(opened, lease)
+            assert opened.lease is not lease
+            assert opened.lease is not None
+            assert not opened.lease.dropped
+            assert not lease.dropped, "it was let go"
+            await until(lambda: opened.chunks > 0)
 
 
 async def test_a_lasting_loss_is_in_the_audit_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
