@@ -30,7 +30,8 @@ import psutil
 
 from benchmarks.loudspeakers import Station
 from benchmarks.report import note
-from tests.system.desk import Desk, rows
+from tests.system.boxes import schedule
+from tests.system.desk import Desk, rows, soon
 from tests.system.processes import BIN, Process, wait_until
 from tests.system.pulse_hall import pink_noise
 from tests.system.siren_desk import as_officer, composed, officer, template
@@ -40,6 +41,9 @@ _WORDS: Final = "Cảnh báo lũ khẩn cấp. Mời bà con di dời ngay đế
 _STARTS_A_MINUTE: Final = 4
 _MINUTE_S: Final = 62.0
 _ASK_S: Final = 0.1
+#: How far ahead a relay is planned, so that every box has its plan; and how long its window is.
+_PLANNED_S: Final = 10.0
+_WINDOW_S: Final = 50
 #: Half of a thousand: two processes, because a box has a core of its own and two cores are what there is here.
 _AGENTS_A_PROCESS: Final = 500
 
@@ -88,6 +92,7 @@ class District:
         with self.desk.api() as api:
             made = api.post("/api/v1/sources", {"area_id": self.area, "title": "Đài", "url": station.url})
         self.source = str(made["id"])
+        self._window_ends = 0.0
 
     def _clusters(self, area: str, count: int) -> list[str]:
         with self.desk.api() as api:
@@ -127,13 +132,15 @@ class District:
             self._starts.append(time.monotonic() + (_ASK_S if not self._starts else 0.0))
 
     def relay(self) -> None:
-        """A live relay to everyone, sounding everywhere on return."""
+        """A relay of the station, planned for everyone, sounding everywhere on return (in bundles of a second)."""
         self.turn(2)  # the relay and what goes over it
-        with self.desk.api() as api:
-            body = {"everywhere": True, "input": "source", "source_id": self.source, "chime_before": False,
-                    "chime_after": False, "title": "Tiếp sóng"}  # fmt: skip
-            api.post("/api/v1/live", body)
-        _until(self._all_playing, 90, "the relay sounds everywhere", every_s=0.5)
+        begin = soon(max(_PLANNED_S, self._window_ends - time.time()))
+        self._window_ends = begin.timestamp() + _WINDOW_S + 1
+        content = {"kind": "relay", "source": self.source, "fallback": []}
+        schedule(self.desk, self.area, [], begin.timestamp(), content=content, priority="RELAY", slot_s=_WINDOW_S,
+                 targets={"areas": [self.area]}, title="Tiếp sóng")  # fmt: skip
+        time.sleep(max(0.0, begin.timestamp() - time.time()))
+        _until(self._all_playing, _WINDOW_S - 20, "the relay sounds everywhere", every_s=0.5)
 
     def alert(self) -> dict[str, Any]:
         """A stored alert, armed by the first person."""

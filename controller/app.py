@@ -115,7 +115,8 @@ async def running(
         first_admin = await desk.accounts.ensure_admin()
         health.ready = True
         url = f"{'https' if tls else 'http'}://{_shown(config.staff_address[0])}:{listener.port}"
-        _log.info("controller is up", staff=url, agents=boxes.port, root=base.vault.root_fingerprint[:16])
+        agents = f"{'https' if config.agent_tls else 'http'}://{_shown(config.agent_address[0])}:{boxes.port}"
+        _log.info("controller is up", staff=url, agents=agents, root=base.vault.root_fingerprint[:16])
         yield Running(base, air, boxes, cap, supervisor, health, url, fingerprint, first_admin)
         health.ready = False
 

@@ -7,7 +7,8 @@ address it gets as its source. Programs use the two GETs with their token.
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from aiohttp import web
 from pydantic import Field, model_validator
@@ -20,6 +21,7 @@ from controller.services.errors import (
     ConflictError,
     ForbiddenError,
     NotFoundError,
+    ServiceError,
     TooManyError,
 )
 from controller.services.listening import Listener, ListeningDesk, ListeningTickets, Wish
@@ -29,6 +31,8 @@ _OGG: Final = "audio/ogg"
 
 #: A page that is not taken in this time ends the stream: the listener has gone without a word.
 _WRITE_S: Final = 15.0
+#: How often the right to listen is looked at again.
+LOOK_S: Final = 3.0
 _ERRORS: Final = (NotFoundError, ForbiddenError, ConflictError, TooManyError, BusyError)
 
 
@@ -85,18 +89,16 @@ class ListeningRoutes:
 
     async def cluster(self, call: Call[Empty, ListenQuery]) -> web.StreamResponse:
         """Hear a cluster."""
-        return await _stream(
-            call.request, await self._desk.cluster(call.actor, call.path["cluster_id"], anyway=call.query.anyway)
-        )
+        return await self._hear(call, Wish(call.actor, call.path["cluster_id"], None, call.query.anyway, call.again))
 
     async def source(self, call: Call[Empty, Empty]) -> web.StreamResponse:
         """Hear a source."""
-        return await _stream(call.request, await self._desk.source(call.actor, call.path["source_id"]))
+        return await self._hear(call, Wish(call.actor, None, call.path["source_id"], anyway=False, again=call.again))
 
     async def ticket(self, call: Call[NewListening, Empty]) -> ListeningTicket:
         """Make a ticket; whether it can be heard is found out when it is used."""
         said = call.body
-        ticket = self._tickets.issue(Wish(call.actor, said.cluster_id, said.source_id, said.anyway))
+        ticket = self._tickets.issue(Wish(call.actor, said.cluster_id, said.source_id, said.anyway, call.again))
         return ListeningTicket(url=f"/api/v1/listening/{ticket}", expires_s=LIFE_S)
 
     async def redeem(self, call: Call[Empty, Empty]) -> web.StreamResponse:
@@ -104,7 +106,15 @@ class ListeningRoutes:
         wish = self._tickets.redeem(call.path["ticket"])
         if wish is None:
             raise NotFoundError("this ticket is unknown, used or too old; ask for a new one", code="bad_ticket")
-        return await _stream(call.request, await self._open(wish.actor, wish))
+        return await self._hear(call, wish)
+
+    async def _hear(self, call: Call[Empty, Any], wish: Wish) -> web.StreamResponse:
+        def still() -> None:
+            actor = wish.again() or wish.actor
+            self._desk.still(actor, cluster_id=wish.cluster_id, source_id=wish.source_id)
+
+        still()
+        return await _stream(call.request, await self._open(wish.actor, wish), still)
 
     async def _open(self, actor: Actor, wish: Wish) -> Listener:
         if wish.cluster_id is not None:
@@ -112,11 +122,23 @@ class ListeningRoutes:
         return await self._desk.source(actor, wish.source_id or "")
 
 
-async def _stream(request: web.Request, listener: Listener) -> web.StreamResponse:
-    """Write pages until either side ends it."""
+async def _look(listener: Listener, still: Callable[[], None]) -> None:
+    """End it for who may not listen any more."""
+    while True:
+        await asyncio.sleep(LOOK_S)
+        try:
+            still()
+        except ServiceError:
+            listener.end("right_taken")
+            return
+
+
+async def _stream(request: web.Request, listener: Listener, still: Callable[[], None]) -> web.StreamResponse:
+    """Write pages until either side ends it, or ``still`` raises."""
     response = web.StreamResponse(
         headers={"Content-Type": _OGG, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     )
+    looking = asyncio.create_task(_look(listener, still), name="listening-look")
     try:
         await response.prepare(request)
         async for page in listener.pages():
@@ -126,5 +148,6 @@ async def _stream(request: web.Request, listener: Listener) -> web.StreamRespons
     except (ConnectionError, TimeoutError):
         request.protocol.force_close()  # the listener went, or takes nothing
     finally:
+        looking.cancel()
         listener.close()
     return response

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import signal
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -28,6 +31,8 @@ _PATH: Final = "/api/v1/live"
 _TAPES: Final = "/api/v1/tapes"
 _LOOK_S: Final = 0.5
 _CLOSING_S: Final = 20.0
+#: Whatever ends this program ends what it put on air.
+_ENDING: Final = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 #: Somebody ended it, its time was up, or all of it was heard; everything else went wrong.
 _GOOD_ENDS: Final = ("ended_by_speaker", "ended_by_desk", "time_is_up", "source_ended", "stopped")
 Session = Annotated[str, typer.Argument(help="Id of the session, such as lv_k3v7qzt2ma.")]
@@ -163,20 +168,39 @@ def _speak(api: ApiClient, session_id: str, device: str | None, file: Path | Non
 
 
 def _watch(api: ApiClient, session_id: str) -> None:
-    """Until it is over; Ctrl-C ends it."""
+    """Until it is over; Ctrl-C, SIGTERM and a terminal that is closed end it."""
     told = ""
     try:
-        while True:
-            session = api.get(f"{_PATH}/{session_id}")
-            words = f"{session['state']}{': ' + session['code'] if session['code'] else ''}"
-            if words != told:
-                told = words
-                note(words)
-            if session["ended"]:
-                return
-            time.sleep(_LOOK_S)
+        with _ended_by_signals():
+            while True:
+                session = api.get(f"{_PATH}/{session_id}")
+                words = f"{session['state']}{': ' + session['code'] if session['code'] else ''}"
+                if words != told:
+                    told = words
+                    note(words)
+                if session["ended"]:
+                    return
+                time.sleep(_LOOK_S)
     except KeyboardInterrupt:
         api.post(f"{_PATH}/{session_id}/stop")
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP do what Ctrl-C does. Only the main thread may say so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, _interrupt) for number in _ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _ended(api: ApiClient, session_id: str) -> dict[str, Any]:

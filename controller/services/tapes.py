@@ -5,7 +5,8 @@ Rules kept here:
 1. Recording never delays or silences anything: :meth:`Tape.write` only appends to memory. One task writes to the
    disk and the database. What the disk refuses is lost from the recording, and a fault is told.
 2. At most :data:`WAITING` bytes of one recording wait in memory (minutes of sound); then the newest is dropped.
-3. A recording that a crash cut off is found at the next start and closed as ``cut_off``; it plays up to there.
+3. A recording that a crash cut off is found at the next start and closed as ``cut_off``; it plays up to there. What
+   is being recorded goes on when :meth:`Tapes.run` fails and is begun again; only its cancellation ends it.
 4. Recordings are kept for so many days and so many bytes, the oldest go first; the database's room on the disk is
    left free.
 5. Whoever may listen in (:attr:`~controller.services.context.Permission.LISTEN`) at one of its clusters may hear it.
@@ -176,11 +177,12 @@ class Tapes:
                     swept = SWEEP_S
                 await asyncio.sleep(FLUSH_S)
                 swept -= FLUSH_S
-        finally:
+        except asyncio.CancelledError:
             for tape in self._tapes.values():
                 tape.close()
             with contextlib.suppress(StoreBusyError):
                 await self.flush()
+            raise
 
     async def flush(self) -> None:
         """Bring what waits to the disk, and new and ended recordings into the database."""
@@ -280,9 +282,15 @@ class Tapes:
 
     async def _find_cut_off(self) -> None:
         """Close what was being recorded when the controller last went down."""
-        async with self._db.transaction(SYSTEM) as tx:
-            for row in list(await tx.session.exec(select(AirTape).where(AirTape.state == "recording"))):
-                frames, size = await asyncio.to_thread(_measure, self.folder / row.file)
+        async with self._db.read() as session:
+            found = await session.exec(select(AirTape).where(AirTape.state == "recording"))
+            files = {row.id: self.folder / row.file for row in found if row.id not in self._tapes}
+        for tape_id, path in files.items():
+            frames, size = await asyncio.to_thread(_measure, path)
+            async with self._db.transaction(SYSTEM) as tx:
+                row = await tx.session.get(AirTape, tape_id)
+                if row is None or row.state != "recording":
+                    continue
                 row.frames, row.bytes, row.state = frames, size, "cut_off"
                 row.ended_at = row.started_at + timedelta(seconds=frames / 48_000)
                 tx.audit("tape.cut_off", row.id, {"subject": row.subject})

@@ -292,6 +292,8 @@ class AlertDesk:
     ) -> Alert:
         """Silence it, and send its cancel twin (or the all-clear template) to the same clusters. One person's step.
 
+        What a STOP ended had no end that people heard: it may be cancelled, or cleared, once more.
+
         Raises:
             ConflictError: ``no_all_clear`` template is active; it is over already.
             BusyError: ``not_recorded``: it was silenced all the same, but no message went out.
@@ -302,14 +304,14 @@ class AlertDesk:
             ended = AlertState.CLEARED if all_clear else AlertState.CANCELLED
             step = "clear" if all_clear else "cancel"
             replayed = self.register.replay(actor, idempotency_key, step, alert_id=alert_id)
-            if replayed is not None or alert.state is ended:
+            if replayed is not None or (alert.state is ended and not alert.stopped):
                 return replayed or alert
             self._gate.require_either(actor, alert)
             over = replace(alert, state=ended, ended=Step(_person(actor), self._clock.now(), reason.strip()))
             if alert.state.waiting:
                 await self.sender.record(Act(step, actor, idempotency_key), over)
                 return over
-            if not alert.state.given:
+            if not alert.state.given and not alert.stopped:
                 raise ConflictError(f"this alert is {alert.state} already", code=f"alert_{alert.state}")
             await self.sender.silence(Act(step, actor, idempotency_key), over)
         _tell(self.on_cancelled, over)

@@ -41,6 +41,9 @@ DEFAULT_GAP: Final = timedelta(seconds=10)
 MIN_EVERY: Final = timedelta(minutes=5)
 #: A live emergency voice that nobody extends ends after this (DESIGN, section 5).
 VOICE_LIFE: Final = timedelta(minutes=10)
+#: The reason of an end that a STOP brought, and who it is put down to.
+STOP: Final = "STOP"
+BY_ITSELF: Final = "system"
 _NO_SOUND: Final = Frames(0)
 
 
@@ -234,6 +237,16 @@ class Alert:
     ended: Step | None = None
     voice: str = ""  # the live session, for AlertKind.VOICE
     fault: str = ""  # why its speech could not be made
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a STOP ended it: people heard no end of it, so it may be cancelled or cleared once more."""
+        over = self.ended
+        return (
+            self.state is AlertState.CANCELLED
+            and over is not None
+            and (over.by.user_id, over.reason) == (BY_ITSELF, STOP)
+        )
 
     @property
     def solo(self) -> bool:

@@ -79,7 +79,7 @@ class Voice(Protocol):
 class Act:
     """One step somebody takes. ``key`` makes it repeatable, ``digest`` says what was asked."""
 
-    step: str  # compose | arm | fail | confirm | override | extend | cancel | clear | expire
+    step: str  # compose | arm | fail | confirm | override | extend | cancel | clear | expire | stop
     actor: Actor
     key: str | None = None
     digest: str = ""

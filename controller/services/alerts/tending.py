@@ -22,7 +22,7 @@ import structlog
 
 from controller.services.alerts.books import AlertBooks
 from controller.services.alerts.desk import AlertDesk
-from controller.services.alerts.model import Alert, AlertState, Person, Step
+from controller.services.alerts.model import STOP, Alert, AlertState, Person, Step
 from controller.services.alerts.register import PREFIX
 from controller.services.alerts.sending import Act, same_start
 from controller.services.alerts.stock import AlertStock
@@ -92,7 +92,7 @@ class AlertTender:
         self._desk.boards.stopped(clusters, at)
         for alert in self._desk.register.alerts.values():
             if alert.state.given and (clusters is None or alert.clusters <= clusters):
-                over = replace(alert, state=AlertState.CANCELLED, ended=Step(_SYSTEM, at, "STOP"))
+                over = replace(alert, state=AlertState.CANCELLED, ended=Step(_SYSTEM, at, STOP))
                 self._ending[alert.id] = (alert, over)
 
     async def _end(self, alert_id: str) -> None:
@@ -103,7 +103,7 @@ class AlertTender:
             return
         over = replace(current, state=over.state, ended=over.ended, fault=over.fault)
         try:
-            await self._desk.sender.record(Act("expire", SYSTEM), over)
+            await self._desk.sender.record(Act("stop" if over.stopped else "expire", SYSTEM), over)
         except BusyError as error:
             _log.warning("alert_end_not_recorded", alert=alert_id, why=error.detail)
             return

@@ -112,6 +112,17 @@ class ListeningDesk:
             raise
         return listener
 
+    def still(self, actor: Actor, *, cluster_id: str | None = None, source_id: str | None = None) -> None:
+        """Make sure that somebody who listens may go on.
+
+        Raises:
+            NotFoundError, ForbiddenError: it is gone, or their right to listen there is.
+        """
+        if cluster_id is not None:
+            self._directory.require_cluster(actor, Permission.LISTEN, cluster_id)
+        if source_id is not None:
+            self._directory.require(actor, Permission.LISTEN, self._catalogue.source(source_id).area_id)
+
     async def source(self, actor: Actor, source_id: str) -> Listener:
         """Hear what a source sends; it is opened if nobody carries it.
 

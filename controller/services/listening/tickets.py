@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,6 +26,8 @@ class Wish:
     cluster_id: str | None
     source_id: str | None
     anyway: bool
+    #: Who they are as of now; raises when they are signed out, disabled, or without the right since.
+    again: Callable[[], Actor | None] = lambda: None
 
 
 class ListeningTickets:

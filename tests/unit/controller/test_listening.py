@@ -15,12 +15,20 @@ from hypothesis import strategies as st
 from sqlmodel import select
 
 from audio import ogg
+from controller.api import listening_routes
 from controller.services.carrier import CarrierState
 from controller.services.carriers import Listener as ChunkListener
 from controller.services.catalogue import Catalogue, SourceEntry
 from controller.services.chunks import Chunk
 from controller.services.context import Actor, Role, RoleGrant
-from controller.services.errors import BusyError, ConflictError, ForbiddenError, NotFoundError, TooManyError
+from controller.services.errors import (
+    BusyError,
+    ConflictError,
+    ForbiddenError,
+    NotFoundError,
+    TooManyError,
+    UnauthenticatedError,
+)
 from controller.services.listening import (
     MAX_LISTENERS,
     MAX_PER_AGENT,
@@ -160,6 +168,28 @@ async def test_who_may_not_is_told_and_nothing_is_asked(house: House) -> None:
     with pytest.raises(NotFoundError):
         await house.desk.cluster(ADMIN, "cl_nowhere")
     assert not house.world.gateway.taps.wanted(agent.id)
+
+
+@pytest.mark.parametrize("how", ["token", "right"])
+async def test_who_loses_the_right_hears_no_more(house: House, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening_routes, "LOOK_S", 0.01)
+    taken = False
+
+    def still() -> None:
+        if taken and how == "token":
+            raise UnauthenticatedError("signed out")
+        house.desk.still(TECHNICIAN_ELSEWHERE if taken else ADMIN, cluster_id="cl_a")
+
+    (agent,) = await house.world.online()
+    listener, _ = await heard(house, agent)
+    looking = asyncio.create_task(listening_routes._look(listener, still))
+    await asyncio.sleep(0.05)
+    assert listener.ended is None
+    taken = True
+    await pages(listener)
+    await looking
+    assert listener.ended == "right_taken"
+    listener.close()
 
 
 async def test_a_cluster_without_its_agent_is_said(house: House) -> None:

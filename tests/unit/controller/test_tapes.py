@@ -104,6 +104,29 @@ async def test_a_crash_leaves_a_file_that_plays_and_is_closed_at_the_next_start(
             assert sum(1 for _ in ogg.scan(file)) == 4
 
 
+async def test_a_recorder_that_begins_again_goes_on_with_what_is_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with recorder(tmp_path) as (_, tapes, cluster):
+        tape = tapes.begin(label(cluster, kind="relay"))
+        tape.write(Chunk(MediaUs(0), packets(2.0), discontinuity=True))
+        await tapes.flush()
+
+        async def broken() -> None:
+            raise RuntimeError("a fault of ours")
+
+        monkeypatch.setattr(tapes, "sweep", broken)
+        with pytest.raises(RuntimeError, match="a fault of ours"):
+            await tapes.run()
+        await tapes._find_cut_off()
+        assert (await tapes.get(ADMIN, tape.id))[0].state == "recording"
+        tape.write(Chunk(MediaUs(2 * SECOND), packets(2.0), discontinuity=False))
+        tape.close()
+        await tapes.flush()
+        row, _path = await tapes.get(ADMIN, tape.id)
+        assert (row.state, row.frames) == ("whole", 4 * 48_000)
+
+
 async def test_a_full_disk_is_told_and_the_tape_says_that_it_is_not_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

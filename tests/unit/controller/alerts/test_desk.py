@@ -253,6 +253,23 @@ async def test_cancelling_silences_first_and_then_tells_people_with_the_twin(tmp
         assert await hall.desk.cancel(hall.lan, given.id) == over  # twice is no error
 
 
+async def test_what_a_stop_ended_can_be_cancelled_once_more_so_that_people_hear_its_end(tmp_path: Path) -> None:
+    async with open_hall(tmp_path) as hall:
+        composed = await hall.armed()
+        given = await hall.desk.confirm(hall.minh, composed.alert.id, composed.code)
+        await hall.stage.air.orders.stop(ADMIN, Scope(areas=(hall.area,)))
+        await hall.stage.air.alarms.tender.tick()
+        stopped = hall.desk.get(hall.lan, given.id)
+        assert (stopped.state, stopped.stopped, len(hall.plays())) == (AlertState.CANCELLED, True, 1)
+        over = await hall.desk.cancel(hall.lan, given.id, reason="hết nguy hiểm")
+        assert (over.state, over.stopped, len(hall.plays())) == (AlertState.CANCELLED, False, 2)
+        assert hall.plays()[-1].item.rule_id.startswith(f"{given.id}_c")
+        assert await hall.desk.cancel(hall.lan, given.id) == over
+        assert len(hall.plays()) == 2  # the twin goes out once
+        await hall.drained()
+        assert {"alert.stop", "alert.cancel"} <= await audit_actions(hall)
+
+
 async def test_who_was_away_hears_the_twin_but_not_the_cancelled_alert(tmp_path: Path) -> None:
     async with open_hall(tmp_path) as hall:
         away = hall.stage.agent_of(hall.clusters[0])
