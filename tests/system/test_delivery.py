@@ -208,23 +208,19 @@ def test_stop_is_silence_everywhere_within_half_a_second(village: Village) -> No
     assert ears[2].sounds_now()
     silent_since(village, stop(village, everywhere=True), (2,))
 
-    again = play(village, again=True)
-    pressed = stop(village, everywhere=True)
-    stop(village, everywhere=True)  # twice in a row
-    silent_since(village, pressed, (0, 1, 2))
-
-    locked = play(village, again=True)
+    locked = play(village, again=True)  # no more of these: at the fifth start in a minute a box holds
     with LockedDatabase(village.desk):
         pressed = stop(village, everywhere=True)
         assert time.time() - pressed < STOP_S, "the button itself must not wait for the database"
+        stop(village, everywhere=True)  # twice in a row
         silent_since(village, pressed, (0, 1, 2))
         stop(village, everywhere=True)
-    for rule in (first, again, locked):
+    for rule in (first, locked):
         found = wait_records(village.desk, rule, 3)
         assert {record["outcome"] for record in found} == {"stopped"}
         assert all(record["frames"] > 0 for record in found)
     wait_until(
-        lambda: len(rows(village.desk, "SELECT 1 FROM commandrow WHERE kind = 'stop'")) == 7, 20, "STOPs are kept"
+        lambda: len(rows(village.desk, "SELECT 1 FROM commandrow WHERE kind = 'stop'")) == 6, 20, "STOPs are kept"
     )
     assert_once(village.desk)
     assert all(seconds_of(record["ended"]) < pressed + STOP_S for record in records(village.desk, locked))
