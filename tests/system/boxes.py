@@ -25,7 +25,7 @@ RATE = 48_000
 _HEADER = 44
 _POLL_S = 0.004
 #: A pause in the growth of the file longer than this is a time in which nothing was armed.
-_PAUSE_S = 0.4
+_PAUSE_S = 0.15
 #: The WAV output hands over blocks of 20 ms ahead of time: the end of the file sounds this much after it was written.
 _AHEAD_S = (DEVICE_LATENCY_MS + 20) / 1000
 #: Louder than this (of full scale) is sound.

@@ -100,6 +100,8 @@ def test_a_tone_at_the_loudspeaker_is_heard_at_the_desk(village: Village, tmp_pa
     wait_until(lambda: no_more_frames(village), 10, "nobody listens any more, and the agent sends nothing")
     with village.desk.api() as api:
         api.post("/api/v1/orders/stop", {"everywhere": True})
+    village.boxes[0].wait(lambda said: not said["status"].get("sounding"), 10, "is silent")
+    time.sleep(0.5)  # what its output still held
     no_traceback(village.boxes[0].said())
 
 

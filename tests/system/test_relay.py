@@ -75,7 +75,7 @@ def test_stations_in_every_format_are_carried_and_picked_up_again(tmp_path: Path
             assert record["outcome"] == "played" or name != "ogg", record
             assert abs(boxes[name].ear.last_sound() - begin - SLOT_S) < 0.3
             ended = datetime.fromisoformat(record["ended"]).timestamp()
-            assert abs(ended - begin - SLOT_S) < 0.15, "the record says when the window ended"
+            assert abs(ended - begin - SLOT_S) < 0.25, "the record says when the window ended"
         no_traceback(desk.process.said() if desk.process else "", *(box.said() for box in boxes.values()))
 
 
