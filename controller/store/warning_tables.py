@@ -55,9 +55,14 @@ class WarningDocument(Table, table=True):
 
 
 class WarningRow(Table, table=True):
-    """One alert of one source. The constraint makes "duplicates once" hold whatever arrives at the same time."""
+    """One alert of one source, and one more where a signed one came after one that proved nothing.
 
-    __table_args__ = (UniqueConstraint("source_id", "sender", "identifier", "sent", name="uq_warning_identity"),)
+    The constraint makes "duplicates once" hold whatever arrives at the same time.
+    """
+
+    __table_args__ = (
+        UniqueConstraint("source_id", "sender", "identifier", "sent", "proven", name="uq_warning_identity"),
+    )
     seq: int | None = Field(default=None, primary_key=True)
     id: str = Field(unique=True)
     source_id: str = Field(foreign_key="warningsource.id", index=True)
@@ -80,6 +85,7 @@ class WarningRow(Table, table=True):
     languages: list[str] = Field(default_factory=list, sa_type=JSON)
     expires: datetime | None = None
     signature: str  # none | valid | invalid | untrusted
+    proven: bool = False  # the signature was valid when it came
     quarantine: bool = False
     flags: list[str] = Field(default_factory=list, sa_type=JSON)
     references: list[list[str]] = Field(default_factory=list, sa_type=JSON)  # [sender, identifier, sent]

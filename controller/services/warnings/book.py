@@ -42,6 +42,8 @@ _SHOWN: Final = 300
 #: References of one message that are followed.
 _REFERENCES: Final = 50
 _PRUNED: Final = 500
+#: The verdict of a signature that proves who sent it.
+PROVEN: Final = "valid"
 #: Figures of an area that are kept beside the bytes, and letters of each.
 _FIGURES: Final = 20
 _FIGURE_MAX: Final = 1_000
@@ -201,6 +203,11 @@ class WarningBook:
             )
         )
 
+    async def unproven(self, notice: Notice, source_id: str) -> list[WarningEntry]:
+        """What came from the source under this identity without proving its sender."""
+        named = await self.named(source_id, [notice.identity])
+        return [one for one in named if one.signature != PROVEN]
+
     async def in_state(self, state: State, limit: int = 500) -> list[WarningEntry]:
         """Warnings in a state, oldest first."""
         return await self._some(
@@ -308,7 +315,9 @@ async def _keep_one(session: AsyncSession, arrival: _Arrival, part: int, reading
         col(WarningRow.identifier) == identifier,
         col(WarningRow.sent) == sent,
     )
-    there = (await session.exec(query)).first()
+    if notice.signature == PROVEN:
+        query = query.where(col(WarningRow.proven))
+    there = (await session.exec(query.order_by(col(WarningRow.proven).desc()))).first()
     if there is not None:
         code = "duplicate" if there.content == notice.content else "duplicate_differs"
         return Kept(code, there.id, sender, identifier)
@@ -352,6 +361,7 @@ def _row(arrival: _Arrival, part: int, reading: Reading, notice: Notice) -> Warn
         languages=list(dict.fromkeys(info.language for info in notice.infos)),
         expires=expires_at(notice),
         signature=notice.signature,
+        proven=notice.signature == PROVEN,
         quarantine=notice.quarantine,
         flags=list(notice.flags),
         references=[list(one) for one in notice.references[:_REFERENCES]],
@@ -382,4 +392,4 @@ async def _remove(session: AsyncSession, which: Any) -> int:
     return len(found)
 
 
-__all__ = ["KEPT", "KEPT_ROWS", "PENDING", "Kept", "WarningBook"]
+__all__ = ["KEPT", "KEPT_ROWS", "PENDING", "PROVEN", "Kept", "WarningBook"]

@@ -141,6 +141,7 @@ class WarningHandler:
             await self._show(entry, ("source_removed",))
             return
         notice = await self.notice_of(entry, source)
+        await self._links.outdo(entry, notice, source)
         if notice.msg_type == "Cancel":
             await self._cancelled(entry, notice, source)
         else:

@@ -5,7 +5,8 @@ Rules kept here:
 1. A message acts only on messages of its own source and its own status, and never on one whose signature is better
    than its own: what anybody may write cannot take back what a service signed.
 2. A message that was replaced or cancelled before it came is only shown.
-3. What waits is closed by what replaces or cancels it, also when an alert was composed and waits for its second person.
+3. What proves its sender closes what came before it under the same name and proved nothing.
+4. What waits is closed by what replaces or cancels it, also when an alert was composed and waits for its second person.
    What sounded is decided apart (:func:`controller.services.warnings.policy.judge_cancel`).
 """
 
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from controller.services.alerts import Alert
 from controller.services.context import SYSTEM
 from controller.services.errors import NotFoundError
-from controller.services.warnings.book import WarningBook
+from controller.services.warnings.book import PROVEN, WarningBook
 from controller.services.warnings.model import ENDS, SourceEntry, State, WarningEntry
 from controller.services.warnings.notice import Notice
 from controller.services.warnings.ports import Alerts
@@ -58,6 +59,19 @@ class Links:
             tuple(one for one in allowed if one.state not in ENDS and one.state is not State.ACCEPTED),
             tuple(one for one in allowed if one.alert_id is not None and one.msg_type != "Cancel"),
             reasons,
+        )
+
+    async def outdo(self, entry: WarningEntry, notice: Notice, source: SourceEntry) -> None:
+        """Close what took this message's name without proving its sender, unless it sounded already."""
+        if notice.signature != PROVEN:
+            return
+        false = [one for one in await self._book.unproven(notice, source.id) if one.id != entry.id]
+        await self.supersede(
+            entry,
+            Linked(
+                tuple(one for one in false if one.state not in ENDS and one.state is not State.ACCEPTED),
+                tuple(one for one in false if one.alert_id is not None),
+            ),
         )
 
     async def superseded(self, notice: Notice, source: SourceEntry) -> bool:

@@ -512,6 +512,7 @@ def upgrade() -> None:
         sa.Column("languages", sa.JSON(), nullable=False),
         sa.Column("expires", sqlmodel.UTCDateTime(), nullable=True),
         sa.Column("signature", sa.String(), nullable=False),
+        sa.Column("proven", sa.Boolean(), nullable=False),
         sa.Column("quarantine", sa.Boolean(), nullable=False),
         sa.Column("flags", sa.JSON(), nullable=False),
         sa.Column("references", sa.JSON(), nullable=False),
@@ -535,7 +536,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_warningrow")),
         sa.UniqueConstraint("id", name=op.f("uq_warningrow_id")),
-        sa.UniqueConstraint("source_id", "sender", "identifier", "sent", name="uq_warning_identity"),
+        sa.UniqueConstraint("source_id", "sender", "identifier", "sent", "proven", name="uq_warning_identity"),
     )
     with op.batch_alter_table("warningrow", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_warningrow_alert_id"), ["alert_id"], unique=False)

@@ -27,6 +27,7 @@ from tests.unit.controller.warnings.warning_kit import (
     geocodes,
     info,
     open_world,
+    pem,
     xml,
 )
 
@@ -127,6 +128,36 @@ async def test_twice_is_once_and_the_answer_says_so(world: World) -> None:
     assert {kept[0].id for kept in (first, again, other)} == {first[0].id}
     rows, _ = await world.people.listed(SYSTEM, WarningFilter(), before=None, limit=10)
     assert len(rows) == 1
+
+
+async def test_a_forgery_that_comes_first_does_not_keep_the_signed_one_out(world: World) -> None:
+    source = await world.automatic()
+    forged = await world.taken(source, flood(infos=(info(headline="Không có lũ"),)))
+    assert forged.state in {State.SHOWN, State.PROPOSED}
+    genuine = await world.taken(source, flood(), signed=True)
+    assert (genuine.state, genuine.signature) == (State.ISSUED, "valid")
+    closed = await world.book.get(forged.id)
+    assert (closed.state, closed.superseded_by) == (State.CANCELLED, genuine.id)
+    codes = [(await world.take(source, xml(flood(), signed=signed)))[0].code for signed in (True, False)]
+    assert codes == ["duplicate", "duplicate"]
+
+
+async def test_a_forgery_that_comes_later_is_a_duplicate(world: World) -> None:
+    source = await world.automatic()
+    genuine = await world.taken(source, flood(), signed=True)
+    [forged] = await world.take(source, xml(flood(infos=(info(headline="Không có lũ"),))))
+    assert (forged.code, forged.id) == ("duplicate_differs", genuine.id)
+
+
+async def test_an_alert_composed_from_a_forgery_is_disarmed_by_the_signed_one(world: World) -> None:
+    officer = await world.desk.user("lan", (Role.DUTY_OFFICER, None))
+    source = await world.source(policy=PROPOSE, certificates=(pem(),))
+    forged = await world.taken(source, flood(infos=(info(headline="Không có lũ"),)))
+    made = await world.people.accept(officer, forged.id, Changes())
+    genuine = await world.taken(source, flood(), signed=True)
+    assert genuine.state is State.PROPOSED
+    assert (await world.book.get(forged.id)).state is State.CANCELLED
+    assert not world.alerts.kept[made.alert_id].state.waiting
 
 
 @pytest.mark.parametrize("status", ["Test", "Exercise", "Draft", "System"])
