@@ -40,7 +40,7 @@ class StartGuard:
         return True
 
     def holding(self, now: MonoUs) -> bool:
-        """The next distinct start would be refused, and one was within the last minute."""
+        """A start was refused within the last minute."""
         return any(now - at < WINDOW_US for at in self._refused.values())
 
     def _in_window(self, now: MonoUs) -> int:

@@ -3,7 +3,7 @@
 Rules kept here:
 
 1. Of STOP only the newest matters. Other orders are at most :data:`LIMIT`; beyond it the oldest that only silences
-   goes first (the arbiter remembers what it did), then the oldest of all.
+   goes first (the arbiter remembers what it did), then the oldest of the lowest class: no crowd displaces an emergency.
 2. Without trusted time (only an emergency gets that far) an order's start is now, by the agent's own reading, and it
    is moved along when the clock is set. With trusted time its own times hold.
 3. An order is forgotten when nothing of it can sound any more.
@@ -217,14 +217,19 @@ class Orders:
         if isinstance(standing.order, Stop):
             rest = tuple(one for one in rest if not isinstance(one.order, Stop))
         while len(rest) >= LIMIT:
-            oldest = next((one for one in rest if not isinstance(one.order, PlayNow)), rest[0])
-            rest = tuple(one for one in rest if one is not oldest)
+            least = min(rest, key=_importance)  # of equals the first, which is the oldest
+            rest = tuple(one for one in rest if one is not least)
         self._standing = (*rest, standing)
 
 
 def _identity(standing: _Standing) -> tuple[str, datetime] | None:
     item = standing.order.item if isinstance(standing.order, PlayNow) else None
     return None if item is None else (item.rule_id, item.recurrence)
+
+
+def _importance(standing: _Standing) -> int:
+    """What only silences has been acted on already; of sounds the lowest class goes first."""
+    return standing.order.item.priority if isinstance(standing.order, PlayNow) else 0
 
 
 def _of_rule(standing: _Standing, rule_id: str) -> bool:

@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
+import structlog
+
 from controller.services.alerts.giving import LEAD, Orders, Sounding, content_of, orders_of
 from controller.services.alerts.model import (
     CADENCE,
@@ -42,6 +44,8 @@ from controller.services.order_rules import OrderMemory, Start
 from protocol.documents import WithdrawOrder
 from schedules.ladder import Priority
 from schedules.model import Approval
+
+_log = structlog.get_logger(__name__)
 
 _SILENCE_LIFE: Final = timedelta(hours=24)
 _TWICE: Final = Repetition(2, timedelta(seconds=5))
@@ -222,13 +226,22 @@ class AlertSender:
                 speaker, clusters=alert.clusters, title=alert.title, alert_id=alert.id, max_duration=VOICE_LIFE
             )
         except ServiceError as error:
-            ended = Step(alert.composed.by, now, error.detail)
-            failed = replace(alert, state=AlertState.EXPIRED, ended=ended, fault=f"{error.code}: {error.detail}")
-            await self.record(Act("fail", act.actor), failed)
+            await self._unspoken(act, alert, error, now)
             raise
+        except Exception as error:
+            _log.exception("an emergency voice could not be opened", alert=alert.id)
+            fault = BusyError("the live desk failed; the log says why", code="voice_failed")
+            await self._unspoken(act, alert, fault, now)
+            raise fault from error
         alert = replace(alert, voice=session.billing.id)
         self._register.put(alert)
         return alert
+
+    async def _unspoken(self, act: Act, alert: Alert, error: ServiceError, now: datetime) -> None:
+        """It was confirmed and nobody can speak: never left to look as if it sounded."""
+        ended = Step(alert.composed.by, now, error.detail)
+        failed = replace(alert, state=AlertState.EXPIRED, ended=ended, fault=f"{error.code}: {error.detail}")
+        await self.record(Act("fail", act.actor), failed)
 
     def _composer_of(self, alert: Alert) -> Actor | None:
         user = self._directory.users.get(alert.composed.by.user_id)

@@ -13,6 +13,8 @@ import pytest
 
 from agent.conductor.amplifier import NoAmplifier, line_request, open_amplifier
 from agent.conductor.guard import LIMIT, WINDOW_US, StartGuard
+from agent.conductor.orders import LIMIT as MOST_ORDERS
+from agent.conductor.orders import Orders
 from agent.conductor.wall import SLEW_PPM, STEP_US, Reading, Source, SteadyWall
 from agent.errors import AgentError, ConfigError, LinkError, SupervisionError
 from agent.health.probe import Probe
@@ -24,8 +26,9 @@ from agent.notify import SystemdNotifier
 from agent.supervise import Supervisor, together
 from agent.watch import EVENTS_WAITING, REPEAT_US, Watch
 from schedules.instants import MonoUs, to_unix_us
+from schedules.ladder import Priority
 from schedules.model import Amplifier
-from tests.unit.agent.rehearsal import T0, SimClock
+from tests.unit.agent.rehearsal import T0, SimClock, item, play
 
 # -- back-off -------------------------------------------------------------------------------------------------
 
@@ -351,3 +354,19 @@ async def test_knocking_tells_whether_anybody_listens() -> None:
         with pytest.raises(LinkError) as refused:
             await transport.knock(read_address(f"http://127.0.0.1:{port}"), within_s=5)
     assert refused.value.code == "unreachable"
+
+
+# -- orders ---------------------------------------------------------------------------------------------------
+
+
+def test_a_crowd_of_orders_does_not_displace_an_emergency() -> None:
+    orders = Orders()
+    siren = item("siren", T0, 5, priority=Priority.EMERGENCY_STORED)
+    orders.take(play(siren, T0), T0, trusted=True)
+    for number in range(2 * MOST_ORDERS):
+        crowd = item(f"b{number}", T0, 5, priority=Priority.COMMUNE_LIVE)
+        orders.take(play(crowd, T0), T0, trusted=True)
+    kept = [one.rule_id for one in orders.items]
+    assert len(kept) == MOST_ORDERS
+    assert siren.rule_id in kept
+    assert kept[-1] == f"pr_b{2 * MOST_ORDERS - 1}"

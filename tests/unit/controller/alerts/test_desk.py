@@ -447,3 +447,20 @@ async def test_a_voice_is_opened_for_who_composed_it_and_ends_with_the_alert(tmp
         assert session.billing.alert_id == given.id
         await until(lambda: session.state in {"closing", "ended"})
         assert hall.desk.get(hall.lan, given.id).state is AlertState.CANCELLED
+
+
+async def test_a_voice_that_cannot_be_opened_is_never_left_confirmed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("no encoder")
+
+    async with open_hall(tmp_path) as hall:
+        composed = await hall.armed(kind=AlertKind.VOICE, template=None, title="Vỡ đập")
+        monkeypatch.setattr(hall.stage.air.live, "start_emergency", broken)
+        with pytest.raises(BusyError) as refused:
+            await hall.desk.confirm(hall.minh, composed.alert.id, composed.code)
+        assert refused.value.code == "voice_failed"
+        failed = hall.desk.get(hall.lan, composed.alert.id)
+        assert failed.state is AlertState.EXPIRED
+        assert failed.fault.startswith("voice_failed")
