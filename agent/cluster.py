@@ -251,6 +251,12 @@ class Cluster:
             log.error("the disk did not take the last writes")  # noqa: TRY400 - nothing to trace
         keeper.cancel()
         await asyncio.gather(keeper, return_exceptions=True)
+        trust = self._memory.archive.trust
+        # What was accepted last may have been on its way to the small file: a box that then loses its database must
+        # know it for a replay.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FLUSH_S):
+                await self._pin(trust.counters, trust.root_public)
 
     def status(self) -> Status:
         """What it says of itself."""
@@ -359,7 +365,7 @@ class Cluster:
         pins = replace(self._memory.pins, counters=counters, root_public=root_public)
         loop = asyncio.get_running_loop()
         try:
-            async with self._pinning:  # one temporary file, so one writer
+            async with self._pinning:  # in the order in which they were accepted
                 await loop.run_in_executor(self._disk, self._memory.pin_file.write, pins)
         except StorageError as error:
             self._watch.raise_fault("storage_failing", str(error))

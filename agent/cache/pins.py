@@ -8,6 +8,7 @@ empty counters.
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,10 +63,11 @@ class Pins:
 
 
 class PinFile:
-    """Where :class:`Pins` lie. ``path`` None: nowhere (an agent of a swarm in memory). Blocking."""
+    """Where :class:`Pins` lie. ``path`` None: nowhere (an agent of a swarm in memory). Blocking, one at a time."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
+        self._writing = threading.Lock()  # a writer that nobody waits for any more may still be at it
 
     def read(self) -> Pins | None:
         """The pins, or None for an agent that was never enrolled.
@@ -92,7 +94,8 @@ class PinFile:
         if self._path is None:
             return
         try:
-            write_file(self._path, pins.to_bytes())
+            with self._writing:
+                write_file(self._path, pins.to_bytes())
         except OSError as error:
             raise StorageError("storage_failing", f"{self._path} cannot be written: {error.strerror}") from error
 

@@ -328,8 +328,10 @@ def _agree(api: ApiClient, alert: str, *, yes: bool, clusters: int | None) -> No
 
 
 def _follow(api: ApiClient, done: dict[str, Any], *, as_json: bool) -> None:
-    """The board after a moment."""
-    if done["counts"] is None:
+    """The board after a moment; of a voice, how to speak."""
+    if done["live_session"]:
+        note(f"{done['composed']['by']} speaks now: loa-controller live speak {done['live_session']} --input pulse")
+    if done["counts"] is None or done["live_session"]:
         show_one(done if as_json else _flat(done), as_json=as_json)
         return
     deadline = time.monotonic() + _BOARD_S

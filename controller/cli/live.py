@@ -79,11 +79,26 @@ def start(
         note(f"session {session['id']}: {len(session['clusters'])} clusters, {session['agents']} agents")
         if session["left_out"]:
             note(f"{session['left_out']} agents will NOT sound: their lines are too slow for live sound (agent list)")
-        _speak(api, session["id"], device, file)
-        ended = _ended(api, session["id"])
-        show_one(ended, as_json=as_json)
-        if ended["code"] not in _GOOD_ENDS:
-            raise CliError(f"the session ended: {ended['code'] or ended['state']}", code=ended["code"] or "not_ended")
+        _speak_out(api, session["id"], device, file, as_json=as_json)
+
+
+@app.command("speak")
+def speak(
+    session: Session,
+    *,
+    device: Annotated[
+        str | None, typer.Option("--input", help="Line-in of this machine: see 'live inputs'; pulse[:SOURCE].")
+    ] = None,
+    file: Annotated[Path | None, typer.Option(help="A sound file of this machine.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Speak into a session that waits for you, such as an emergency's: live speak lv_… --input pulse. Ctrl-C ends it."""
+    if (device is None) == (file is None):
+        raise typer.BadParameter("say where the sound comes from: --input or --file")
+    if file is not None:
+        _check(file)
+    with ApiClient() as api:
+        _speak_out(api, session, device, file, as_json=as_json)
 
 
 @app.command("list")
@@ -148,6 +163,19 @@ def _check(file: Path) -> None:
     if not file.is_file():
         raise UsageFault(f"there is no file {file}", code="no_file")
     check_file(file)
+
+
+def _speak_out(api: ApiClient, session_id: str, device: str | None, file: Path | None, *, as_json: bool) -> None:
+    """Speak, and show how it ended.
+
+    Raises:
+        CliError: it ended otherwise than somebody meant.
+    """
+    _speak(api, session_id, device, file)
+    ended = _ended(api, session_id)
+    show_one(ended, as_json=as_json)
+    if ended["code"] not in _GOOD_ENDS:
+        raise CliError(f"the session ended: {ended['code'] or ended['state']}", code=ended["code"] or "not_ended")
 
 
 def _speak(api: ApiClient, session_id: str, device: str | None, file: Path | None) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.audio.sounds import tone, wav
 from tests.unit.controller.air_kit import until
 from tests.unit.controller.staff import open_staff
 from tests.unit.controller.test_cli_desk import Shell
@@ -57,6 +58,18 @@ async def test_two_people_at_two_shells(tmp_path: Path) -> None:
         assert "no_box" in (await two("alert", "board", alert["id"], "--rows")).out
         over = await one("alert", "cancel", alert["id"], "--reason", "nhầm", "--json")
         assert json.loads(over.out)["state"] == "cancelled"
+        voice = await one("alert", "compose", "--voice", "--title", "Vỡ đập", "--area", "Tà Rụt", "--json")
+        called = json.loads(voice.out)
+        given = await two("alert", "confirm", called["id"], "--code", called["code"], "--json", given="1\n")
+        session = json.loads(given.out)["live_session"]
+        assert f"live speak {session}" in given.err
+        assert (await one("live", "speak", session)).code == 2
+        wav(tmp_path / "words.wav", tone(1.0))
+        stranger = await two("live", "speak", session, "--file", str(tmp_path / "words.wav"))
+        assert stranger.code == 1, stranger.err
+        spoken = await one("live", "speak", session, "--file", str(tmp_path / "words.wav"), "--json")
+        assert spoken.code == 0, spoken.err
+        assert json.loads(spoken.out)["code"] == "ended_by_speaker"
         listed = await admin("alert", "list", "--json")
         assert [json.loads(line)["id"] for line in listed.out.splitlines()] == [alert["id"]]
 
