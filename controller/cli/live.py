@@ -79,7 +79,12 @@ def start(
         note(f"session {session['id']}: {len(session['clusters'])} clusters, {session['agents']} agents")
         if session["left_out"]:
             note(f"{session['left_out']} agents will NOT sound: their lines are too slow for live sound (agent list)")
-        _speak_out(api, session["id"], device, file, as_json=as_json)
+        try:
+            _speak_out(api, session["id"], device, file, as_json=as_json)
+        except CliError:  # nobody will speak any more: the place is free for others at once
+            with contextlib.suppress(CliError):
+                api.post(f"{_PATH}/{session['id']}/stop")
+            raise
 
 
 @app.command("speak")
@@ -92,7 +97,7 @@ def speak(
     file: Annotated[Path | None, typer.Option(help="A sound file of this machine.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Speak into a session that waits for you, such as an emergency's: live speak lv_… --input pulse. Ctrl-C ends it."""
+    """Speak into a session that waits for you, as an emergency's does: live speak lv_… --input pulse. Ctrl-C ends it."""
     if (device is None) == (file is None):
         raise typer.BadParameter("say where the sound comes from: --input or --file")
     if file is not None:
@@ -182,17 +187,12 @@ def _speak(api: ApiClient, session_id: str, device: str | None, file: Path | Non
     """Send what is to be heard, or watch the controller fetch it, until the session is over."""
     from controller.cli.speaking import speak_file, speak_line  # noqa: PLC0415 - loads aiohttp and PortAudio
 
-    try:
-        if device is not None:
-            speak_line(api.login, session_id, device)
-        elif file is not None:
-            speak_file(api.login, session_id, file)
-        else:
-            _watch(api, session_id)
-    except CliError:  # nobody will speak any more: the place is free for others at once
-        with contextlib.suppress(CliError):
-            api.post(f"{_PATH}/{session_id}/stop")
-        raise
+    if device is not None:
+        speak_line(api.login, session_id, device)
+    elif file is not None:
+        speak_file(api.login, session_id, file)
+    else:
+        _watch(api, session_id)
 
 
 def _watch(api: ApiClient, session_id: str) -> None:

@@ -71,7 +71,7 @@ async def test_two_people_at_two_shells(tmp_path: Path) -> None:
         assert spoken.code == 0, spoken.err
         assert json.loads(spoken.out)["code"] == "ended_by_speaker"
         listed = await admin("alert", "list", "--json")
-        assert [json.loads(line)["id"] for line in listed.out.splitlines()] == [alert["id"]]
+        assert [json.loads(line)["id"] for line in listed.out.splitlines()] == [called["id"], alert["id"]]
 
 
 async def test_the_default_templates_are_drafts_once_with_their_twins(tmp_path: Path) -> None:
