@@ -97,7 +97,7 @@ def speak(
     file: Annotated[Path | None, typer.Option(help="A sound file of this machine.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Speak into a session that waits for you, as an emergency's does: live speak lv_… --input pulse. Ctrl-C ends it."""
+    """Speak into a session that waits for you, as an emergency does: live speak lv_… --input pulse. Ctrl-C ends it."""
     if (device is None) == (file is None):
         raise typer.BadParameter("say where the sound comes from: --input or --file")
     if file is not None:
