@@ -9,6 +9,7 @@ and the swarm says so.
 from __future__ import annotations
 
 import asyncio
+import gc
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,9 @@ log = structlog.get_logger("agent.swarm")
 
 #: Agents that begin at once; the rest follow, so that a start is not one long stall of the loop.
 STARTING_AT_ONCE = 32
+
+#: Allocations before the young are looked through, and so on; never everything by itself.
+GC_THRESHOLDS = (5_000, 10, 1_000_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,3 +130,8 @@ class Swarm:
     async def _all_ready(self) -> None:
         for agent in self.agents:
             await agent.ready.wait()
+        # To look through hundreds of agents at once would keep every one of them from an order for a second: what
+        # lives by now is set aside, and by itself the collector looks at young objects only.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
