@@ -297,8 +297,9 @@ class Cluster:
         self._stream.changed()
         self._supply.changed()
         heard, plan = self.conductor.heard(), self.clerk.in_force.plan
-        # The desk wants to know soon whether a new plan is here whole, and not only at the next heartbeat.
-        telling = None if heard is None else heard.cue_id, plan and plan.seq, not self.conductor.missing
+        # The desk wants to know soon what sounds, that the box is mute, and whether a new plan is here whole.
+        sounds, mute = None if heard is None else heard.cue_id, self.conductor.muted is not None
+        telling = sounds, mute, plan and plan.seq, not self.conductor.missing
         if telling != self._told:
             self._told = telling
             self.link.changed()

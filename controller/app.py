@@ -30,6 +30,7 @@ from controller.cap_desk import CapDesk, open_cap_desk
 from controller.config import Config
 from controller.foundation import Foundation, open_foundation
 from controller.keys.certificates import CertificatePair, ensure_certificate
+from controller.news_desk import NewsDesk, make_news_desk
 from controller.services.accounts import AccountService
 from controller.services.areas import AreaService
 from controller.services.audit import AuditService
@@ -54,6 +55,7 @@ class Running:
     air: Air
     boxes: Boxes
     cap: CapDesk
+    news: NewsDesk
     supervisor: Supervisor
     health: Health
     staff_url: str
@@ -100,8 +102,16 @@ async def running(
         air.start(supervisor, health)
         cap = await stack.enter_async_context(open_cap_desk(base, air.alarms, air.drills.desk))
         cap.start(supervisor, health, metrics)
+        news = make_news_desk(base, air, boxes, cap)
+        news.start(supervisor)
 
-        routes: list[Route] = [*desk.routes(base), *air.routes(base), *boxes.routes(), *cap.routes(base)]
+        routes: list[Route] = [
+            *news.routes(base),
+            *desk.routes(base),
+            *air.routes(base),
+            *boxes.routes(),
+            *cap.routes(base),
+        ]
         routes += ServiceRoutes(health, metrics, lambda: openapi_document(routes)).table()
 
         tls, fingerprint = _staff_tls(config, base.clock)
@@ -111,13 +121,14 @@ async def running(
         await listener.open(*config.staff_address)
         stack.push_async_callback(listener.close)
         stack.callback(boxes.listening.close)  # before the listener: what never ends would hold it up
+        stack.callback(news.hub.close)
         # Last: a password that is made and then lost to a port that is taken would lock everyone out.
         first_admin = await desk.accounts.ensure_admin()
         health.ready = True
         url = f"{'https' if tls else 'http'}://{_shown(config.staff_address[0])}:{listener.port}"
         agents = f"{'https' if config.agent_tls else 'http'}://{_shown(config.agent_address[0])}:{boxes.port}"
         _log.info("controller is up", staff=url, agents=agents, root=base.vault.root_fingerprint[:16])
-        yield Running(base, air, boxes, cap, supervisor, health, url, fingerprint, first_admin)
+        yield Running(base, air, boxes, cap, news, supervisor, health, url, fingerprint, first_admin)
         health.ready = False
 
 

@@ -161,7 +161,7 @@ class Catalogue:
     def put_recording(self, entry: RecordingEntry) -> None:
         """Add or replace a recording."""
         self.recordings[entry.id] = entry
-        self._tell(Change("recording", entry.id))
+        self._tell(Change("recording", entry.id, areas=frozenset({entry.area_id})))
 
     def decide(self, recording_id: str, decision: Decision) -> RecordingEntry:
         """Keep a decision with the recording it is about."""
@@ -172,12 +172,14 @@ class Catalogue:
     def put_source(self, entry: SourceEntry) -> None:
         """Add or replace a source."""
         self.sources[entry.id] = entry
-        self._tell(Change("source", entry.id))
+        self._tell(Change("source", entry.id, areas=frozenset({entry.area_id})))
 
     def put_programme(self, entry: ProgrammeEntry) -> None:
         """Add or replace a programme."""
+        before = self.programmes.get(entry.id)
         self.programmes[entry.id] = entry
-        self._tell(Change("programme", entry.id))
+        areas = frozenset({entry.spec.area_id, (before or entry).spec.area_id})
+        self._tell(Change("programme", entry.id, areas=areas))
 
     def recording(self, recording_id: str) -> RecordingEntry:
         """One recording.

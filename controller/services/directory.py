@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, time, timedelta
 from typing import TypeVar
 
@@ -37,11 +37,16 @@ DEFAULT_QUIET = QuietHours(time(21, 30), time(4, 45))
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What was put or dropped: ``kind`` is area, cluster, agent, user or token."""
+    """What was put or dropped: ``kind`` is area, cluster, agent, user or token.
+
+    ``areas``: where it is and where it was before; ``users``: whose it is. Not part of what makes two changes equal.
+    """
 
     kind: str
     id: str
     removed: bool = False
+    areas: frozenset[str] = field(default=frozenset(), compare=False)
+    users: frozenset[str] = field(default=frozenset(), compare=False)
 
 
 Listener = Callable[[Change], None]
@@ -92,12 +97,13 @@ class Directory:
             self._children[old.parent_id].discard(entry.id)
         self.areas[entry.id] = entry
         self._children[entry.parent_id].add(entry.id)
-        self._tell(Change("area", entry.id))
+        self._tell(Change("area", entry.id, areas=_some(entry.id, None if old is None else old.parent_id)))
 
     def drop_area(self, area_id: str) -> None:
         """Forget an area."""
-        self._children[self.areas.pop(area_id).parent_id].discard(area_id)
-        self._tell(Change("area", area_id, removed=True))
+        entry = self.areas.pop(area_id)
+        self._children[entry.parent_id].discard(area_id)
+        self._tell(Change("area", area_id, removed=True, areas=_some(entry.parent_id)))
 
     def put_cluster(self, entry: ClusterEntry) -> None:
         """Add or replace a cluster."""
@@ -106,12 +112,13 @@ class Directory:
             self._clusters_in[old.area_id].discard(entry.id)
         self.clusters[entry.id] = entry
         self._clusters_in[entry.area_id].add(entry.id)
-        self._tell(Change("cluster", entry.id))
+        self._tell(Change("cluster", entry.id, areas=_some(entry.area_id, None if old is None else old.area_id)))
 
     def drop_cluster(self, cluster_id: str) -> None:
         """Forget a cluster."""
-        self._clusters_in[self.clusters.pop(cluster_id).area_id].discard(cluster_id)
-        self._tell(Change("cluster", cluster_id, removed=True))
+        entry = self.clusters.pop(cluster_id)
+        self._clusters_in[entry.area_id].discard(cluster_id)
+        self._tell(Change("cluster", cluster_id, removed=True, areas=_some(entry.area_id)))
 
     def put_agent(self, entry: AgentEntry) -> None:
         """Add or replace an agent."""
@@ -121,30 +128,35 @@ class Directory:
         self.agents[entry.id] = entry
         if entry.cluster_id is not None:
             self._agents_of[entry.cluster_id].add(entry.id)
-        self._tell(Change("agent", entry.id))
+        self._tell(Change("agent", entry.id, areas=self._areas_of(entry, old)))
 
     def drop_agent(self, agent_id: str) -> None:
         """Forget an agent."""
         entry = self.agents.pop(agent_id)
         if entry.cluster_id is not None:
             self._agents_of[entry.cluster_id].discard(agent_id)
-        self._tell(Change("agent", agent_id, removed=True))
+        self._tell(Change("agent", agent_id, removed=True, areas=self._areas_of(entry)))
 
     def put_user(self, entry: UserEntry) -> None:
         """Add or replace a user, grants included."""
         self.users[entry.id] = entry
-        self._tell(Change("user", entry.id))
+        self._tell(Change("user", entry.id, users=frozenset({entry.id})))
 
     def put_token(self, entry: TokenEntry) -> None:
         """Add or replace a session."""
         self.tokens[entry.hash] = entry
-        self._tell(Change("token", entry.hash))
+        self._tell(Change("token", entry.hash, users=frozenset({entry.user_id})))
 
     def drop_tokens(self, hashes: Iterable[str]) -> None:
         """Forget sessions, those that are there."""
         for digest in hashes:
-            if self.tokens.pop(digest, None) is not None:
-                self._tell(Change("token", digest, removed=True))
+            entry = self.tokens.pop(digest, None)
+            if entry is not None:
+                self._tell(Change("token", digest, removed=True, users=frozenset({entry.user_id})))
+
+    def _areas_of(self, *agents: AgentEntry | None) -> frozenset[str]:
+        clusters = (self.clusters.get(each.cluster_id or "") for each in agents if each is not None)
+        return frozenset(cluster.area_id for cluster in clusters if cluster is not None)
 
     def _tell(self, change: Change) -> None:
         for listener in self._listeners:
@@ -152,15 +164,19 @@ class Directory:
 
     # --- people ---
 
-    def actor_of_token(self, token_hash: str, now: datetime) -> Actor | None:
-        """Who comes with this token, or None when it is unknown, expired, or its user is disabled."""
+    def actor_of_token(self, token_hash: str, now: datetime, *, use: bool = True) -> Actor | None:
+        """Who comes with this token, or None when it is unknown, expired, or its user is disabled.
+
+        ``use`` False: only looked at, by what lasts (a stream of events): it does not keep the session from idling out.
+        """
         token = self.tokens.get(token_hash)
         if token is None or not token.alive(now):
             return None
         user = self.users.get(token.user_id)
         if user is None or user.disabled:
             return None
-        self.tokens[token_hash] = replace(token, last_used=max(now, token.last_used))
+        if use:
+            self.tokens[token_hash] = replace(token, last_used=max(now, token.last_used))
         return Actor(user.id, user.name, user.grants, token_hash)
 
     def allows(self, actor: Actor, permission: Permission, area_id: str | None) -> bool:
@@ -330,6 +346,10 @@ class Directory:
             max_item=next((node.max_item for node in lineage if node.max_item is not None), MAX_ITEM),
             max_relay=next((node.max_relay for node in lineage if node.max_relay is not None), MAX_RELAY),
         )
+
+
+def _some(*areas: str | None) -> frozenset[str]:
+    return frozenset(area for area in areas if area is not None)
 
 
 def _only(text: str, kind: str, found: list[_Entry]) -> _Entry:

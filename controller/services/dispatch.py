@@ -127,7 +127,11 @@ DeliveryListener = Callable[[tuple[int, int], str, str, str, str], None]
 
 
 class Courier:
-    """Sends orders and follows them. ``delivery_listeners`` hear number (term, seq), agent, state, code, detail."""
+    """Sends orders and follows them. Listeners must be quick and must not raise.
+
+    ``delivery_listeners`` hear number (term, seq), agent, state, code, detail; ``order_listeners`` every order given,
+    once it is on its way.
+    """
 
     def __init__(
         self, journal: CommandJournal, signers: Signers, gateway: AgentGateway, directory: Directory, clock: Clock
@@ -140,6 +144,7 @@ class Courier:
         self._sent: OrderedDict[tuple[int, int], Sent] = OrderedDict()
         self._orders: OrderedDict[str, Dispatched] = OrderedDict()
         self.delivery_listeners: list[DeliveryListener] = []
+        self.order_listeners: list[Callable[[Dispatched], None]] = []
         self.on_journalled: Callable[[], None] | None = None
 
     def restore(self) -> tuple[tuple[int, int], ...]:
@@ -229,6 +234,8 @@ class Courier:
         self._keep(dispatched)
         if not durable:
             _log.error("order_not_durable", order=dispatched.name, why=self._journal.fault)
+        for listener in self.order_listeners:
+            listener(dispatched)
         self._tell_journalled()
         return dispatched
 

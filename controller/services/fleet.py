@@ -117,6 +117,7 @@ class Box:
     since: datetime | None = None  # of the present connection
     last_seen: datetime | None = None
     heard_us: int | None = None  # monotonic
+    told_us: int | None = None  # monotonic, of its last status
     left_us: int = 0
     software: str = ""
     status: Status | None = None
@@ -172,6 +173,7 @@ class FleetService:
         self._events: deque[tables.SecurityEvent] = deque(maxlen=_EVENTS_WAITING)
         self._listeners: list[Callable[[str], None]] = []
         self._watchers: list[Callable[[str, Progress], None]] = []
+        self._followers: list[Callable[[str], None]] = []
         self._readers: list[Callable[[str, Sequence[PlayRecord]], None]] = []
         self.started_at = clock.now()
         self.security_events: Counter[str] = Counter()
@@ -196,6 +198,10 @@ class FleetService:
     def watch_progress(self, watcher: Callable[[str, Progress], None]) -> None:
         """Call ``watcher(agent_id, progress)`` at once for every progress told. It must be quick."""
         self._watchers.append(watcher)
+
+    def watch_status(self, follower: Callable[[str], None]) -> None:
+        """Call ``follower(agent_id)`` after every status that came in. It must be quick and not raise."""
+        self._followers.append(follower)
 
     def watch_records(self, reader: Callable[[str, Sequence[PlayRecord]], None]) -> None:
         """Call ``reader(agent_id, records)`` for play records that are new, once they are kept. It must be quick."""
@@ -228,11 +234,14 @@ class FleetService:
         box = self.box(agent_id)
         now = self._clock.now()
         box.status, box.last_seen, box.heard_us, box.changed = status, now, self._clock.mono_us(), True
+        box.told_us = box.heard_us
         present = {fault.code: fault.detail for fault in status.faults if not fault.code.startswith("link_")}
         self._leads.heard(agent_id, status)
         changed = bool(box.faults.reading(present, now))
         if self._look_at_line(box, now) or changed:
             self._tell(agent_id)
+        for follower in self._followers:
+            follower(agent_id)
 
     async def ack(self, agent_id: str, ack: Ack) -> None:
         """It accepted or refused a document."""

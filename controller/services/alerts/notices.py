@@ -12,7 +12,7 @@ Rules kept here:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Protocol
@@ -61,6 +61,8 @@ class NoticeBook:
         self._notices: dict[str, NoticeEntry] = {}
         self._unwritten: set[str] = set()
         self.messengers: list[Messenger] = []
+        #: Told of every notice that is new or was seen. They must be quick and must not raise.
+        self.listeners: list[Callable[[NoticeEntry], None]] = []
 
     async def load(self, session: AsyncSession) -> None:
         """Fill from the database (at start): what nobody has seen yet."""
@@ -82,6 +84,7 @@ class NoticeBook:
                 posted.append(notice)
         for notice in posted:
             self._carry(notice)
+            self._tell(notice)
         self._bound()
         return tuple(posted)
 
@@ -105,6 +108,7 @@ class NoticeBook:
             notice = replace(notice, seen_at=self._clock.now())
             self._notices[notice_id] = notice
             self._unwritten.add(notice_id)
+            self._tell(notice)
         return notice
 
     def superiors(self, clusters: frozenset[str], *, besides: str) -> tuple[str, ...]:
@@ -134,6 +138,10 @@ class NoticeBook:
             self._directory.allows(actor, permission, area_id)
             for permission in (Permission.EMERGENCY_CONFIRM, Permission.POLICY_EDIT)
         )
+
+    def _tell(self, notice: NoticeEntry) -> None:
+        for listener in self.listeners:
+            listener(notice)
 
     def _carry(self, notice: NoticeEntry) -> None:
         for messenger in self.messengers:

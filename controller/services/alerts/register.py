@@ -13,7 +13,7 @@ Not here: who may take which step (:mod:`controller.services.alerts.desk`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -45,6 +45,8 @@ class AlertRegister:
 
     def __init__(self) -> None:
         self.alerts: dict[str, Alert] = {}
+        #: Told of every alert that was added or took a step. They must be quick and must not raise.
+        self.listeners: list[Callable[[Alert], None]] = []
         self._keys: dict[tuple[str, str], Used] = {}
 
     def get(self, alert_id: str) -> Alert:
@@ -64,6 +66,8 @@ class AlertRegister:
             over = [each.id for each in self.alerts.values() if not each.state.given and not each.state.waiting]
             for alert_id in over[: len(self.alerts) - KEPT]:
                 del self.alerts[alert_id]
+        for listener in self.listeners:
+            listener(alert)
 
     def newest_first(self) -> list[Alert]:
         """Every alert that is remembered."""

@@ -48,10 +48,10 @@ class TemplateBook:
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
         self.entries: dict[str, TemplateEntry] = {}
-        self._listeners: list[Callable[[], None]] = []
+        self._listeners: list[Callable[[str], None]] = []
 
-    def subscribe(self, listener: Callable[[], None]) -> None:
-        """Call ``listener`` after every change. Quick, and never raising."""
+    def subscribe(self, listener: Callable[[str], None]) -> None:
+        """Call ``listener(template_id)`` after every change. Quick, and never raising."""
         self._listeners.append(listener)
 
     async def load(self, session: AsyncSession) -> None:
@@ -68,7 +68,7 @@ class TemplateBook:
         """Add or replace one."""
         self.entries[entry.id] = entry
         for listener in self._listeners:
-            listener()
+            listener(entry.id)
 
     def entry(self, template_id: str) -> TemplateEntry:
         """One template.

@@ -11,7 +11,7 @@ Drills use a :class:`BoardRoom` of their own, so that a drill never shows among 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -36,6 +36,8 @@ class BoardRoom:
         self._boards: dict[str, Board] = {}
         self._rules: dict[str, Board] = {}
         self._news: dict[str, asyncio.Event] = {}
+        #: Told of every board that changed. They must be quick and must not raise.
+        self.listeners: list[Callable[[Board], None]] = []
         courier.delivery_listeners.append(self._delivered)
 
     def open(
@@ -146,3 +148,5 @@ class BoardRoom:
         event = self._news.pop(board.name, None)
         if event is not None:
             event.set()
+        for listener in self.listeners:
+            listener(board)

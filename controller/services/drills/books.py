@@ -11,7 +11,7 @@ Not here: who may order one (:mod:`controller.services.drills.desk`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -41,6 +41,8 @@ class DrillBook:
         self._drills: dict[str, Drill] = {}
         self._numbers: dict[tuple[int, int], Drill] = {}
         self._dirty: set[tuple[str, str]] = set()
+        #: Told of every drill that began, was ended, or whose results changed. They must be quick and must not raise.
+        self.listeners: list[Callable[[Drill], None]] = []
         courier.delivery_listeners.append(self._delivered)
 
     async def load(self) -> None:
@@ -82,6 +84,7 @@ class DrillBook:
             tx.session.add(_row_of(drill))
             tx.audit(f"drill.{drill.kind}", drill.id, {"title": drill.title, "clusters": len(drill.clusters)})
         self._remember(drill)
+        self._tell(drill)
 
     async def ordered(self, drill: Drill, numbers: Iterable[tuple[int, int]]) -> None:
         """Its orders were given under these numbers.
@@ -103,6 +106,7 @@ class DrillBook:
             StoreBusyError: the database is locked.
         """
         drill.cancelled_at = self._clock.now()
+        self._tell(drill)
         async with self._db.transaction(actor) as tx:
             row = await tx.session.get_one(DrillRow, drill.id)
             row.sqlmodel_update({"cancelled_at": drill.cancelled_at})
@@ -132,6 +136,7 @@ class DrillBook:
             case ProgressStage.REFUSED | ProgressStage.MUTED:
                 result.code = result.code or said.code or said.stage.value
         self._dirty.add((drill.id, agent_id))
+        self._tell(drill)
 
     def delivered(self, drill: Drill, agent_id: str, state: str, code: str) -> None:
         """What the courier says of one order at one box."""
@@ -145,6 +150,7 @@ class DrillBook:
         elif state == "refused":
             result.code = code or "refused"
         self._dirty.add((drill.id, agent_id))
+        self._tell(drill)
 
     def _delivered(self, number: tuple[int, int], agent_id: str, state: str, code: str, _detail: str) -> None:
         drill = self._numbers.get(number)
@@ -189,6 +195,10 @@ class DrillBook:
                     }
                 )
                 session.add(row)
+
+    def _tell(self, drill: Drill) -> None:
+        for listener in self.listeners:
+            listener(drill)
 
     def _remember(self, drill: Drill) -> None:
         self._drills[drill.id] = drill

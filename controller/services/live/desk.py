@@ -125,6 +125,8 @@ class LiveDesk:
         self._sessions: OrderedDict[str, LiveSession] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
         self._running = False
+        #: Told of every session that begins, changes its state, or lasts longer. Quick, and never raising.
+        self.listeners: list[Callable[[LiveSession], None]] = []
         self._turn = asyncio.Lock()  # between "nobody speaks there" and "now somebody does"
 
     async def run(self) -> None:
@@ -265,6 +267,13 @@ class LiveDesk:
             raise ForbiddenError("you need the right 'read' over its clusters")
         return session
 
+    def carrying(self, stream_id: int) -> LiveSession | None:
+        """The session whose sound travels in a stream."""
+        for session in reversed(self._sessions.values()):
+            if any(stream.stream_id == stream_id for stream in session.streams):
+                return session
+        return None
+
     def microphone(self, actor: Actor, session_id: str) -> LiveSession:
         """The session whose microphone the actor is about to open: their own.
 
@@ -315,12 +324,15 @@ class LiveDesk:
         )
         session = LiveSession(billing, self._m, streams, self._tapes.begin(label), feed)
         self._sessions[billing.id] = session
+        session.listeners = self.listeners
         while len(self._sessions) > REMEMBERED:
             oldest = next((key for key, one in self._sessions.items() if one.state is LiveState.ENDED), None)
             if oldest is None:
                 break
             del self._sessions[oldest]
         self._own(self._life(session), f"live-{billing.id}")
+        for listener in self.listeners:
+            listener(session)
         self._audit(billing.actor, "live.start", session, {"title": billing.title, "input": billing.input.value})
         return session
 

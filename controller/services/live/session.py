@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -83,6 +84,8 @@ class LiveSession:
         self.ends: datetime | None = None
         self.ended: datetime | None = None
         self.stale_frames = 0
+        #: Told when it enters another state or lasts longer. They must be quick and must not raise.
+        self.listeners: list[Callable[[LiveSession], None]] = []
 
     # --- the speaker's side ----------------------------------------------------------------------------------------
 
@@ -411,6 +414,8 @@ class LiveSession:
         now = self._m.clock.now()
         left = None if self.ends is None else max(0, round((self.ends - now).total_seconds()))
         self._tell({"type": "state", "state": self.state.value, "left_s": left, "code": self._code})
+        for listener in self.listeners:
+            listener(self)
 
     def _tell(self, message: dict[str, Any]) -> None:
         if self._speaker is not None:

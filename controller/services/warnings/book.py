@@ -13,7 +13,7 @@ Rules kept here:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -82,6 +82,9 @@ class WarningBook:
     def __init__(self, db: Database) -> None:
         self._db = db
         self.pending = 0  # rows that wait to be judged
+        #: Told of every warning that came or changed, once it is written: its id, its source, the clusters it reaches.
+        #: They must be quick and must not raise.
+        self.listeners: list[Callable[[str, str, Collection[str]], None]] = []
 
     async def load(self) -> None:
         """Count what waits (at start)."""
@@ -111,6 +114,9 @@ class WarningBook:
                 fresh += kept.code == "received"
                 results.append(kept)
         self.pending += fresh
+        for kept in results:
+            if kept.code == "received" and kept.id is not None:
+                self._tell(kept.id, source_id, ())
         return results
 
     # --- reading ---
@@ -257,13 +263,16 @@ class WarningBook:
 
         if audit is None:
             async with self._db.telemetry() as session:
-                return await apply(session)
-        async with self._db.transaction(actor) as tx:
-            changed = await apply(tx.session)
-            if changed is not None:
-                said = {"sender": changed.sender, "identifier": changed.identifier, **(details or {})}
-                tx.audit(audit, warning_id, said)
-            return changed
+                changed = await apply(session)
+        else:
+            async with self._db.transaction(actor) as tx:
+                changed = await apply(tx.session)
+                if changed is not None:
+                    said = {"sender": changed.sender, "identifier": changed.identifier, **(details or {})}
+                    tx.audit(audit, warning_id, said)
+        if changed is not None:
+            self._tell(changed.id, changed.source_id, changed.clusters)
+        return changed
 
     async def expire(self, now: datetime) -> int:
         """Mark what ended before anybody acted; returns how many."""
@@ -276,6 +285,8 @@ class WarningBook:
                 row.state = State.EXPIRED
                 session.add(row)
         self.pending = max(0, self.pending)
+        for row in found:
+            self._tell(row.id, row.source_id, row.clusters)
         return len(found)
 
     async def prune(self, source_ids: Iterable[str], now: datetime) -> int:
@@ -296,6 +307,10 @@ class WarningBook:
                 used = select(WarningRow.document)
                 await session.exec(delete(WarningDocument).where(col(WarningDocument.sha256).not_in(used)))
         return removed
+
+    def _tell(self, warning_id: str, source_id: str, clusters: Collection[str]) -> None:
+        for listener in self.listeners:
+            listener(warning_id, source_id, clusters)
 
     async def _some(self, query: Any) -> list[WarningEntry]:
         async with self._db.read() as session:
