@@ -18,6 +18,7 @@ from controller.air import Air, open_air
 from controller.api.area_routes import AreaRoutes
 from controller.api.audit_routes import AuditRoutes
 from controller.api.cluster_routes import ClusterRoutes
+from controller.api.console_routes import ConsoleRoutes
 from controller.api.metrics import Metrics
 from controller.api.openapi import openapi_document
 from controller.api.routing import Route
@@ -36,6 +37,7 @@ from controller.services.areas import AreaService
 from controller.services.audit import AuditService
 from controller.services.clusters import ClusterService
 from controller.services.context import Clock, SystemClock
+from controller.services.door_watch import WRITE_S, DoorWatch
 from controller.services.health import Health
 from controller.services.passwords import Passwords
 from controller.services.sessions import Sessions
@@ -58,6 +60,7 @@ class Running:
     news: NewsDesk
     supervisor: Supervisor
     health: Health
+    watch: DoorWatch
     staff_url: str
     staff_fingerprint: str | None  # of the certificate, when the staff listener has TLS
     first_admin: tuple[str, str] | None  # name and password, on the first start only
@@ -95,6 +98,9 @@ async def running(
         health, metrics = Health(supervisor.states), Metrics()
         desk = _desk(base)
         supervisor.every("sessions", _SWEEP_SECONDS, desk.sessions.sweep_quietly)
+        supervisor.every("door-watch", WRITE_S, desk.watch.write)
+        stack.push_async_callback(desk.watch.write)
+        metrics.counts("loa_door_refused", "What was refused at the staff's door.", "code", desk.watch.refused)
         health.add("orders-journal", lambda: base.journal.fault)
 
         air = await stack.enter_async_context(open_air(base))
@@ -116,7 +122,7 @@ async def running(
 
         tls, fingerprint = _staff_tls(config, base.clock)
         cap.at_door(tls)
-        app = staff_application(tuple(routes), desk.sessions.actor_of, metrics.observe)
+        app = staff_application(tuple(routes), desk.sessions.actor_of, metrics.observe, desk.watch.note)
         listener = StaffListener(app, tls)
         await listener.open(*config.staff_address)
         stack.push_async_callback(listener.close)
@@ -128,7 +134,7 @@ async def running(
         url = f"{'https' if tls else 'http'}://{_shown(config.staff_address[0])}:{listener.port}"
         agents = f"{'https' if config.agent_tls else 'http'}://{_shown(config.agent_address[0])}:{boxes.port}"
         _log.info("controller is up", staff=url, agents=agents, root=base.vault.root_fingerprint[:16])
-        yield Running(base, air, boxes, cap, news, supervisor, health, url, fingerprint, first_admin)
+        yield Running(base, air, boxes, cap, news, supervisor, health, desk.watch, url, fingerprint, first_admin)
         health.ready = False
 
 
@@ -141,12 +147,14 @@ class _Desk:
     areas: AreaService
     clusters: ClusterService
     audit: AuditService
+    watch: DoorWatch
 
     def routes(self, base: Foundation) -> tuple[Route, ...]:
         """Their operations."""
         directory = base.directory
         return (
             *SessionRoutes(self.sessions, self.accounts, directory).table(),
+            *ConsoleRoutes(self.sessions, directory, base.config.demo_logins).table(),
             *UserRoutes(self.accounts).table(),
             *AreaRoutes(self.areas, directory).table(),
             *ClusterRoutes(self.clusters, directory).table(),
@@ -156,12 +164,14 @@ class _Desk:
 
 def _desk(base: Foundation) -> _Desk:
     db, directory, clock = base.db, base.directory, base.clock
+    watch = DoorWatch(db, clock)
     return _Desk(
         AccountService(db, directory, clock, base.passwords),
-        Sessions(db, directory, clock, base.passwords),
+        Sessions(db, directory, clock, base.passwords, suspect=watch.note),
         AreaService(db, directory, clock),
         ClusterService(db, directory, clock),
         AuditService(db, directory),
+        watch,
     )
 
 

@@ -26,6 +26,9 @@ _PREFIX = "LOA_"
 _NOT_SETTINGS = frozenset({"LOA_URL", "LOA_TOKEN", "LOA_DEBUG", "LOA_CONFIG", "LOA_PASSWORD", "LOA_PASSPHRASE"})
 
 
+#: What only the demo's own code may say: no file, no variable and no flag opens a door.
+_DEMO_ONLY = frozenset({"demo_logins"})
+
 _LISTS = frozenset({"announce_interfaces", "piper_voices"})
 
 
@@ -76,6 +79,7 @@ class Config(BaseModel):
     piper_voices: tuple[str, ...] = Field((), description="LANGUAGE=FILE.onnx for each voice of it")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_json: bool = Field(default=False, description="One JSON object per log line")
+    demo_logins: tuple[tuple[str, str], ...] = Field((), description="Role and user name that enter without a password")
 
     @property
     def staff_address(self) -> tuple[str, int]:
@@ -142,6 +146,10 @@ class Config(BaseModel):
         return self
 
 
+#: What may be set from outside.
+_SETTINGS = frozenset(Config.model_fields) - _DEMO_ONLY
+
+
 def load_config(
     data: Path | None, file: Path | None, flags: Mapping[str, Any], environment: Mapping[str, str] | None = None
 ) -> Config:
@@ -160,13 +168,15 @@ def load_config(
     variables = os.environ if environment is None else environment
     for name, value in variables.items():
         field = name.removeprefix(_PREFIX).lower()
-        if name.startswith(_PREFIX) and name not in _NOT_SETTINGS and field in Config.model_fields:
+        if name.startswith(_PREFIX) and name not in _NOT_SETTINGS and field in _SETTINGS:
             said[field] = [part for part in value.split(",") if part] if field in _LISTS else value
     said.update({name: value for name, value in flags.items() if value is not None})
     if data is not None:
         said["data"] = data
     if "data" not in said:
         raise ConfigError("say where the data lives: --data DIR (for example /var/lib/loa)")
+    if unknown := sorted(said.keys() & _DEMO_ONLY):
+        raise ConfigError(f"there is no setting {unknown[0]!r}; known: {', '.join(sorted(_SETTINGS))}")
     try:
         return Config.model_validate(said)
     except ValidationError as error:
@@ -215,7 +225,7 @@ def _words(error: ValidationError, file: Path | None) -> str:
     for one in error.errors(include_url=False):
         name = ".".join(str(part) for part in one["loc"])
         if one["type"] == "extra_forbidden":
-            lines.append(f"there is no setting {name!r}{where}; known: {', '.join(sorted(Config.model_fields))}")
+            lines.append(f"there is no setting {name!r}{where}; known: {', '.join(sorted(_SETTINGS))}")
         else:
             lines.append(f"{name}: {one['msg']}" if name else one["msg"].removeprefix("Value error, "))
     return "\n".join(lines)

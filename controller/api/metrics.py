@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 #: From "answered from memory" to "something is wrong", in seconds.
 _BUCKETS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
@@ -35,6 +37,24 @@ class Metrics:
         """A figure that is asked for at every scrape."""
         Gauge(name, help_text, registry=self.registry).set_function(value)
 
+    def counts(self, name: str, help_text: str, label: str, values: Mapping[str, int]) -> None:
+        """Counters kept by somebody else, by one label; read at every scrape."""
+        self.registry.register(_Counts(name, help_text, label, values))
+
     def text(self) -> bytes:
         """The exposition."""
         return generate_latest(self.registry)
+
+
+class _Counts(Collector):
+    """Reads a mapping of counters when it is asked."""
+
+    def __init__(self, name: str, help_text: str, label: str, values: Mapping[str, int]) -> None:
+        self._name, self._help, self._label, self._values = name, help_text, label, values
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """All of them, now."""
+        family = CounterMetricFamily(self._name, self._help, labels=[self._label])
+        for key, count in self._values.items():
+            family.add_metric([key], count)
+        yield family

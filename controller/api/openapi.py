@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
+from controller.api.credentials import CSRF_HEADER, PLAIN_COOKIE, SECURE_COOKIE
 from controller.api.problems import CONTENT_TYPE, status_of
 from controller.api.routing import Access, Route
 from controller.services.errors import ServiceError
@@ -60,7 +61,16 @@ def openapi_document(routes: Sequence[Route]) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": dict(sorted(schemas.items())),
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer"},
+                "session": {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": SECURE_COOKIE,
+                    "description": f"A browser's session, '{PLAIN_COOKIE}' on plain loopback. Whatever is not GET or "
+                    f"HEAD must carry {CSRF_HEADER} with the 'csrf' of GET /api/v1/me, and come from the same origin",
+                },
+            },
         },
     }
 
@@ -87,7 +97,7 @@ def _operation(one: Route, references: Any) -> dict[str, Any]:
         "summary": one.summary,
         "tags": [one.tag],
         "x-permission": str(one.permission),
-        "security": [] if one.permission is Access.PUBLIC else [{"token": []}],
+        "security": [] if one.permission is Access.PUBLIC else [{"token": []}, {"session": []}],
         "parameters": _parameters(one),
         "responses": _responses(one, references),
     }

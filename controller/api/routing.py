@@ -5,8 +5,9 @@ Rules kept here:
 1. A :class:`Route` names method, path, operation id, the right it needs, the shapes it takes and gives, and the errors
    it may answer with. The OpenAPI document (:mod:`controller.api.openapi`) is made from the same values.
 2. The right is checked here coarsely (granted over any area at all); the use-case checks it for the very area.
-3. Bodies are bounded in size and time before they are parsed. Whatever goes wrong answers problem+json.
-4. A handler gets a :class:`Call` and returns a shape (or None, or its own ``web.StreamResponse`` for files).
+3. What a browser's cookie vouches for is refused when no page of ours asked for it (:mod:`controller.api.credentials`).
+4. Bodies are bounded in size and time before they are parsed. Whatever goes wrong answers problem+json.
+5. A handler gets a :class:`Call` and returns a shape (or None, or its own ``web.StreamResponse`` for files).
 
 Not here: use-cases; the token's meaning (``authenticate`` is given in).
 """
@@ -22,10 +23,10 @@ from typing import Any, Generic, TypeVar
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
+from controller.api.credentials import ForgedError, check_not_forged, credential_of
 from controller.api.idempotency import IdempotencyKeys, body_digest
 from controller.api.problems import RequestError, problem_of
 from controller.api.schema import Empty, Schema
-from controller.api.websockets import token_of
 from controller.services.context import Actor, Permission
 from controller.services.errors import (
     FieldProblem,
@@ -83,6 +84,8 @@ Handler = Callable[[Call[Any, Any]], Awaitable[object]]
 Authenticate = Callable[[str], Actor | None]
 #: Told (operation id, status, seconds) after every request.
 Observe = Callable[[str, int, float], None]
+#: Told (stable code, sentence) of what honest parties do not send.
+Suspect = Callable[[str, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +162,10 @@ def _status(said: int, content: bool, *, websocket: bool) -> int:  # noqa: FBT00
 class Dispatcher:
     """Serves routes: who, may they, is it well-formed, do it, answer."""
 
-    def __init__(self, authenticate: Authenticate, observe: Observe) -> None:
+    def __init__(self, authenticate: Authenticate, observe: Observe, suspect: Suspect) -> None:
         self._authenticate = authenticate
         self._observe = observe
+        self._suspect = suspect
         self._keys = IdempotencyKeys()
 
     def mount(self, app: web.Application, routes: tuple[Route, ...]) -> None:
@@ -177,6 +181,8 @@ class Dispatcher:
             except (asyncio.CancelledError, web.HTTPException):
                 raise
             except Exception as error:  # noqa: BLE001 - the edge: everything becomes a problem with a code
+                if isinstance(error, ForgedError):
+                    self._suspect(error.code, f"{one.operation_id} from {request.remote}")
                 response = problem_of(error, operation=one.operation_id)
             self._observe(one.operation_id, response.status, asyncio.get_running_loop().time() - begun)
             return response
@@ -213,10 +219,11 @@ class Dispatcher:
     def _who(self, one: Route, request: web.Request) -> Actor | None:
         if one.permission is Access.PUBLIC:
             return None
-        token = token_of(request)
-        who = self._authenticate(token) if token else None
-        if who is None:
+        shown = credential_of(request)
+        who = self._authenticate(shown.token) if shown is not None else None
+        if shown is None or who is None:
             raise UnauthenticatedError("sign in first (POST /api/v1/login), or again: the token is unknown or expired")
+        check_not_forged(request, shown)
         if isinstance(one.permission, Permission) and not who.may_somewhere(one.permission):
             raise ForbiddenError(f"you need the right '{one.permission}'; ask an administrator for a role")
         return who

@@ -21,7 +21,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from controller.api.problems import problem
-from controller.api.routing import BODY_MAX, Authenticate, Dispatcher, Observe, Route
+from controller.api.routing import BODY_MAX, Authenticate, Dispatcher, Observe, Route, Suspect
 from controller.config import is_loopback
 
 CONNECTIONS = 1_024
@@ -47,10 +47,12 @@ class ListenError(Exception):
     code = "cannot_listen"
 
 
-def staff_application(routes: tuple[Route, ...], authenticate: Authenticate, observe: Observe) -> web.Application:
+def staff_application(
+    routes: tuple[Route, ...], authenticate: Authenticate, observe: Observe, suspect: Suspect
+) -> web.Application:
     """The application that serves these routes."""
     app = web.Application(middlewares=[_refusals], client_max_size=BODY_MAX)
-    Dispatcher(authenticate, observe).mount(app, routes)
+    Dispatcher(authenticate, observe, suspect).mount(app, routes)
     app.on_response_prepare.append(_headers)
     return app
 

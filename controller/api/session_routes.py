@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 
 from pydantic import Field
 
+from controller.api.credentials import credential_of
+from controller.api.me_view import Me, me_of
 from controller.api.routing import Access, Call, Route, route
 from controller.api.schema import Empty, Line, Page, PageQuery, Schema, paginate
 from controller.services.accounts import AccountService
-from controller.services.context import Role
 from controller.services.directory import Directory, TokenEntry
 from controller.services.errors import (
     BusyError,
@@ -67,21 +68,6 @@ class PasswordChange(Schema):
     new: str = Field(min_length=1, max_length=MAX_LENGTH)
 
 
-class GrantView(Schema):
-    """A role over an area and what is below it; null = everywhere."""
-
-    role: Role
-    area_id: str | None = Field(None, max_length=64)
-
-
-class Me(Schema):
-    """Who is signed in."""
-
-    user_id: str
-    name: str
-    grants: tuple[GrantView, ...]
-
-
 class SessionView(Schema):
     """A living session; ``id`` ends it."""
 
@@ -130,9 +116,8 @@ class SessionRoutes:
 
     async def me(self, call: Call[Empty, Empty]) -> Me:
         """Who is signed in."""
-        actor = call.actor
-        grants = tuple(GrantView(role=grant.role, area_id=grant.area_id) for grant in actor.grants)
-        return Me(user_id=actor.user_id, name=actor.name, grants=grants)
+        shown = credential_of(call.request)
+        return me_of(self._directory, call.actor, shown.csrf if shown is not None else None)
 
     async def change_password(self, call: Call[PasswordChange, Empty]) -> None:
         """Change one's own password."""

@@ -6,9 +6,9 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
+from controller.api.me_view import GrantView
 from controller.api.routing import Call, Route, route
 from controller.api.schema import Empty, OptionalLine, Page, PageQuery, Patch, Schema, paginate
-from controller.api.session_routes import GrantView
 from controller.services.accounts import AccountService
 from controller.services.context import Permission, RoleGrant
 from controller.services.directory import UserEntry

@@ -51,6 +51,26 @@ COMMUNES: tuple[Commune, ...] = (
 
 
 @dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody at the desk of the demo, who enters the console with one click as ``door``."""
+
+    door: str
+    name: str
+    display_name: str
+    roles: tuple[str, ...]
+
+
+#: The administrator is made by the first start. Who approves also confirms alerts: who writes or composes does not.
+ADMIN_DOOR: tuple[str, str] = ("admin", "admin")
+PEOPLE: tuple[Person, ...] = (
+    Person("editor", "phat-thanh", "Hồ Thị Lan, đài truyền thanh", ("editor", "operator")),
+    Person("approver", "phe-duyet", "Lê Văn Bình, Phó Chủ tịch", ("approver", "duty_officer")),
+    Person("duty_officer", "truc-ban", "Nguyễn Văn Hùng, trực ban", ("duty_officer",)),
+    Person("technician", "ky-thuat", "Trần Minh, kỹ thuật", ("technician",)),
+)
+
+
+@dataclass(frozen=True, slots=True)
 class SeedCluster:
     """One loudspeaker cluster to create."""
 

@@ -22,7 +22,7 @@ from audio.speech import EspeakEngine
 from controller.app import Running, running
 from controller.config import Config
 from controller.demo.board import Board
-from controller.demo.district import RADIO_TEXT, RADIO_TITLE, seed_clusters
+from controller.demo.district import ADMIN_DOOR, PEOPLE, RADIO_TEXT, RADIO_TITLE, seed_clusters
 from controller.demo.radio import RadioStation, compose
 from controller.demo.scenario import District, OnAir, Scenario, ScenarioError
 from controller.demo.swarm import SwarmProcess, first_output
@@ -209,6 +209,7 @@ async def _controller(folder: Path) -> AsyncIterator[Running]:
         announce_interfaces=("127.0.0.1",),
         allow_private_sources=True,  # the demo's station is on this machine
         log_level="warning",
+        demo_logins=(ADMIN_DOOR, *((person.door, person.name) for person in PEOPLE)),
     )
     async with running(config, SystemClock()) as controller:
         yield controller

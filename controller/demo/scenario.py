@@ -20,6 +20,7 @@ from controller.demo.district import (
     BULLETIN_TITLE,
     COMMUNES,
     DISTRICT,
+    PEOPLE,
     RADIO_TITLE,
     TIMEZONE,
     SeedCluster,
@@ -91,11 +92,14 @@ class Scenario:
         return District(district, tuple(one["id"] for one in made), begin, end)
 
     def seed_people(self, district: District) -> None:
-        """An approver beside the administrator: who writes does not approve."""
+        """Those who work at the desk; the approver also acts in this scenario: who writes does not approve."""
         with ApiClient(self._admin) as api:
-            grants = [{"role": "approver", "area_id": district.area_id}]
-            made = api.post("/api/v1/users", {"name": "phe-duyet", "display_name": "Phó Chủ tịch", "grants": grants})
-        self._approver = _sign_in(self._url, "phe-duyet", made["password"])
+            for person in PEOPLE:
+                grants = [{"role": role, "area_id": district.area_id} for role in person.roles]
+                said = {"name": person.name, "display_name": person.display_name, "grants": grants}
+                made = api.post("/api/v1/users", said)
+                if person.door == "approver":
+                    self._approver = _sign_in(self._url, person.name, made["password"])
 
     def provision(self, district: District) -> dict[str, Any]:
         """The provisioning file: one one-time token for each cluster, the controller found by mDNS."""

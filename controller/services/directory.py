@@ -321,6 +321,11 @@ class Directory:
         """The IANA zone that holds in an area."""
         return next((node.timezone for node in self.lineage(area_id) if node.timezone is not None), DEFAULT_ZONE)
 
+    def house_timezone(self) -> str:
+        """The zone of the installation as a whole: that of its roots when they agree."""
+        zones = {self.timezone_of(root.id) for root in self.children(None)}
+        return zones.pop() if len(zones) == 1 else DEFAULT_ZONE
+
     def quiet_of(self, area_id: str) -> QuietHours | None:
         """The quiet hours that hold in an area, None when it has none."""
         said = next((node.quiet for node in self.lineage(area_id) if node.quiet is not None), DEFAULT_QUIET)

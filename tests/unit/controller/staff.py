@@ -56,12 +56,14 @@ class Staff:
 
 
 @asynccontextmanager
-async def open_staff(folder: Path, **flags: Any) -> AsyncIterator[Staff]:
+async def open_staff(
+    folder: Path, *, demo_logins: tuple[tuple[str, str], ...] = (), **flags: Any
+) -> AsyncIterator[Staff]:
     """A running controller with its first administrator signed in."""
     own = {"staff_listen": "127.0.0.1:0", "agent_listen": "127.0.0.1:0", "announce": False, **flags}
     await fresh_database(folder)
     await house_sounds(folder)
-    config = load_config(folder, None, own, {})
+    config = load_config(folder, None, own, {}).model_copy(update={"demo_logins": demo_logins})
     async with running(config, passwords=Passwords(CHEAP)) as controller:
         tls = ssl.create_default_context(cafile=config.tls_folder / "staff.crt") if config.staff_tls else True
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls)) as http:

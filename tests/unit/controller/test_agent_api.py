@@ -70,7 +70,7 @@ async def office_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
         clusters = ClusterRoutes(ClusterService(world.db, world.directory, world.clock), world.directory)
         routes = (*AgentRoutes(world.enrolment, views, "https://loa.example:8471").table(), *clusters.table())
         assert openapi_document(list(routes))["paths"]
-        app = staff_application(routes, ACTORS.get, lambda *_: None)
+        app = staff_application(routes, ACTORS.get, lambda *_: None, lambda *_: None)
         listener = StaffListener(app, None)
         await listener.open("127.0.0.1", 0)
         try:
