@@ -3,12 +3,13 @@
 The controller's real agent side runs in a process of its own (:mod:`benchmarks.station`) and sends 32 kbit/s as it does
 on air: live in bundles of 200 ms, a relay in bundles of 1 s, each signed once, sent ahead by the least lead of its kind
 (:data:`controller.services.leads.TERMS`). Listeners are raw sockets in another process (:mod:`benchmarks.listeners`). A
-bundle is late when it was read less than the reserve of a playing agent before its first sample. Then the same number
-of listeners on Icecast (MP3, from Debian's packages), the same over TLS, and the bare price of ``socket.send``.
+bundle is late when it was read less than the reserve of a playing agent before its first sample. Beside it
+listeners on Icecast (MP3, from Debian's packages), the same over TLS, and the bare price of ``socket.send``.
 
-Icecast is measured at 32 and at 40 kbit/s. The goals are held against 40: with its lengths, headers and signatures our
-32 kbit/s is 37 on the wire, and Icecast sends more blocks a second the more bytes it has to send.
- CPU is user and system time of the server's process, by the kernel's account.
+Icecast is measured at 40 kbit/s, which the goals are held against: with its lengths, headers and signatures our
+32 kbit/s is 37 on the wire, and Icecast sends more blocks a second the more bytes it has to send. Its cost at 32 is
+told beside it. CPU is user and system time of the server's process, by the kernel's account, for each listener and
+second; fewer listen to Icecast, because it lets them in slowly.
 
 Last: agents with both connections, clock bursts and status (:mod:`benchmarks.boxes`), on a live stream, and how long
 the controller's event loop was away at worst.
@@ -39,6 +40,7 @@ _WINDOWS_S: Final = {SourceKind.LIVE: 12, SourceKind.RELAY: 15}
 _GOALS: Final = {SourceKind.LIVE: 1.8, SourceKind.RELAY: 0.5}
 _STALL_GOAL_MS: Final = 50
 _FLOOR_SOCKETS: Final = 2000
+_ICECAST_LISTENERS: Final = 3000
 #: Icecast's bit rate that is nearest to what 32 kbit/s of ours are on the wire.
 _WIRE_KBPS: Final = 40
 
@@ -58,11 +60,15 @@ class Worker:
 
     def ask(self, **order: object) -> dict[str, Any]:
         """Tell it to do something, and wait."""
+        self.tell(**order)
+        return self.hear()
+
+    def tell(self, **order: object) -> None:
+        """Tell it to do something."""
         if self._process.stdin is None:
             raise RuntimeError("no way to tell it")
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
-        return self.hear()
 
     def hear(self) -> dict[str, Any]:
         """Its next answer."""
@@ -84,11 +90,11 @@ class Worker:
 
 def measure(listeners: int, secure: int, agents: int) -> Iterator[Case]:
     """Icecast, plain, TLS, agents."""
-    note(f"Icecast with {listeners} listeners")
-    same_sound = _icecast(listeners, 32)
-    peer = _icecast(listeners, _WIRE_KBPS)
-    for rate, cost in ((32, same_sound), (_WIRE_KBPS, peer)):
-        yield Case(_BENCH, f"Icecast, {rate} kbit/s, {listeners} listeners", "CPU per listener-second", cost, "µs")
+    count = min(listeners, _ICECAST_LISTENERS)
+    note(f"Icecast with {count} listeners")
+    peer = _icecast(count, _WIRE_KBPS)
+    for rate, cost in ((_WIRE_KBPS, peer), (32, _icecast(count, 32))):
+        yield Case(_BENCH, f"Icecast, {rate} kbit/s, {count} listeners", "CPU per listener-second", cost, "µs")
     note(f"our agent side with {listeners} listeners")
     yield from _ours(listeners, peer, tls=False)
     note(f"the same with TLS, {secure} listeners")
@@ -187,7 +193,9 @@ class _Crowd:
         for part in (paths[0::2], paths[1::2]):
             worker = self._stack.enter_context(Worker("benchmarks.listeners"))
             self._workers.append(worker)
-            worker.ask(do="connect", kind=kind, port=port, paths=part, margin_ms=_MARGIN_MS)
+            worker.tell(do="connect", kind=kind, port=port, paths=part, margin_ms=_MARGIN_MS)
+        for worker in self._workers:
+            worker.hear()
         return {"took_s": time.monotonic() - began}
 
     def report(self) -> dict[str, Any]:
@@ -213,7 +221,7 @@ def _cpu_s(pid: int) -> float:
 
 if __name__ == "__main__":
     options = parser(__doc__)
-    options.add_argument("--listeners", type=int, default=10_000, help="plain listeners, ours and Icecast's")
+    options.add_argument("--listeners", type=int, default=10_000, help="plain listeners of ours")
     options.add_argument("--secure", type=int, default=5_000, help="listeners over TLS")
     options.add_argument("--agents", type=int, default=5_000, help="agents with both connections")
     chosen = options.parse_args()
