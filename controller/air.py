@@ -142,6 +142,7 @@ class Air:
     store: MediaStore
     chimes: Mapping[ChimeKind, Clip]
     catalogue: Catalogue
+    rulebook: Rulebook
     recordings: RecordingService
     sources: SourceService
     programmes: ProgrammeService
@@ -331,6 +332,7 @@ async def open_air(
         store=store,
         chimes=chimes,
         catalogue=catalogue,
+        rulebook=rulebook,
         recordings=recordings,
         sources=SourceService(db=base.db, directory=directory, catalogue=catalogue, policy=policy, clock=clock),
         programmes=programmes,

@@ -9,15 +9,18 @@ from dataclasses import dataclass
 
 from controller.air import Air
 from controller.api.event_routes import EventRoutes
+from controller.api.grid_routes import GridRoutes
 from controller.api.routing import Route
 from controller.api.state_routes import StateRoutes
 from controller.boxes import Boxes
 from controller.cap_desk import CapDesk
 from controller.foundation import Foundation
 from controller.services.cluster_states import ClusterStates
+from controller.services.grid import GridService
 from controller.services.news import NewsHub, Press, Wires
 from controller.services.news.wires import LOOK_S, Memories
 from controller.services.reasons import Reasons
+from controller.services.today import TodayService
 from controller.supervisor import Supervisor
 
 
@@ -29,13 +32,15 @@ class NewsDesk:
     press: Press
     wires: Wires
     states: ClusterStates
-    reasons: Reasons
+    grid: GridService
+    today: TodayService
 
     def routes(self, base: Foundation) -> tuple[Route, ...]:
         """Operations of the staff API. They come before ``/clusters/{cluster_id}``, which would take their paths."""
         return (
             *EventRoutes(self.hub, self.press, base.directory, base.clock).table(),
             *StateRoutes(self.states, base.clock).table(),
+            *GridRoutes(self.grid, self.today).table(),
         )
 
     def start(self, supervisor: Supervisor) -> None:
@@ -69,4 +74,16 @@ def make_news_desk(base: Foundation, air: Air, boxes: Boxes, cap: CapDesk) -> Ne
         ),
     )
     wires.details(press)
-    return NewsDesk(hub, press, wires, states, reasons)
+    grid = GridService(
+        directory=base.directory, catalogue=air.catalogue, rulebook=air.rulebook, states=states, clock=clock
+    )
+    today = TodayService(
+        reports=air.reports,
+        grid=grid,
+        states=states,
+        reasons=reasons,
+        views=boxes.views,
+        alerts=alarms.desk,
+        clock=clock,
+    )
+    return NewsDesk(hub, press, wires, states, grid, today)

@@ -87,6 +87,13 @@ class Rulebook:
         self._made = kept
         return tuple(made), missing
 
+    def times(self, rule_id: str, spec: ProgrammeSpec) -> Rule | None:
+        """The times and places of a programme whose content cannot sound yet; None when even they make no sense."""
+        try:
+            return self._rule(rule_id, spec, RecordedContent(()))
+        except ValueError:
+            return None
+
     def clusters(self, targets: TargetSpec) -> frozenset[str]:
         """Ids of the active clusters that are meant."""
         known = self._places.get(targets)

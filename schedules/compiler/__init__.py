@@ -6,6 +6,7 @@ clusters and no list of changes. :class:`Problem` also says whether it is only a
 
 from schedules.compiler.checks import HORIZON, check_rule
 from schedules.compiler.compiling import compile_plan, recompile
+from schedules.compiler.forecast import Forecast, Kind, forecast, kinds_of
 from schedules.compiler.layout import item_of, lay_out, length_of, uncovered
 from schedules.compiler.occurrences import Occurrence, next_occurrence, occurrences
 from schedules.compiler.plan import CompiledPlan, DayPlan, Problem
@@ -14,11 +15,15 @@ __all__ = [
     "HORIZON",
     "CompiledPlan",
     "DayPlan",
+    "Forecast",
+    "Kind",
     "Occurrence",
     "Problem",
     "check_rule",
     "compile_plan",
+    "forecast",
     "item_of",
+    "kinds_of",
     "lay_out",
     "length_of",
     "next_occurrence",
