@@ -1,0 +1,79 @@
+"""A small district for browser tests: three communes, seven clusters with agents in memory, people with roles."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.system.desk import Desk
+from tests.system.processes import Process, wait_until
+from tests.system.siren_desk import as_officer, held, swarm, template
+
+#: Roles of each sign-in name.
+PEOPLE = {
+    "bientap": ("editor", "operator"),  # radio officer: schedules, speaks live
+    "duyet": ("approver",),
+    "truc1": ("duty_officer",),
+    "truc2": ("duty_officer",),
+    "kythuat": ("technician",),
+    "xem": ("viewer",),
+}
+#: Coordinates of the villages lie around here (Đakrông, Quảng Trị).
+_PLACE = (16.55, 106.95)
+
+
+@dataclass(slots=True)
+class Village:
+    """What tests know of it."""
+
+    desk: Desk
+    district: str = ""
+    communes: dict[str, str] = field(default_factory=dict)  # name → id
+    clusters: dict[str, str] = field(default_factory=dict)
+    passwords: dict[str, str] = field(default_factory=dict)
+    template: str = ""
+
+    @property
+    def url(self) -> str:
+        """Where the console is."""
+        return self.desk.url
+
+
+def settle(folder: Path, stack: ExitStack) -> Village:
+    """Make it: everybody online, a flood message in every stock."""
+    desk = stack.enter_context(Desk(folder))
+    village = Village(desk, district=desk.area("Huyện Đakrông", kind="huyện"))
+    village.passwords["admin"] = desk.password
+    for row, (name, count) in enumerate({"Tà Rụt": 3, "A Vao": 2, "Ba Nang": 2}.items()):
+        commune = village.communes[name] = desk.area(f"Xã {name}", parent_id=village.district)
+        for number in range(1, count + 1):
+            place: dict[str, Any] = {
+                "latitude": _PLACE[0] + row * 0.04,
+                "longitude": _PLACE[1] + number * 0.03,
+                "contact_name": f"Trưởng thôn {name} {number}",
+                "contact_phone": f"09130000{row}{number}",
+            }
+            village.clusters[f"{name} {number}"] = desk.cluster(commune, f"{name} {number}", **place)
+    with desk.api() as api:
+        for name, roles in PEOPLE.items():
+            grants = [{"role": role, "area_id": village.district} for role in roles]
+            village.passwords[name] = _settled(api.post("/api/v1/users", {"name": name, "grants": grants}), name, desk)
+    village.template = template(desk, village.district)
+    agents = swarm(desk, list(village.clusters.values()), folder)
+    stack.enter_context(Process("swarm", [*agents, "--decode", "0"], folder))
+    with desk.api() as api:
+        wait_until(lambda: api.get("/api/v1/fleet")["total"]["online"] == len(village.clusters), 60, "all online")
+    held(desk, len(village.clusters))
+    return village
+
+
+def _settled(made: dict[str, Any], name: str, desk: Desk) -> str:
+    """Somebody who has chosen a password already; which one."""
+    password = f"mat khau cua {name} dai"
+    with desk.api() as api:
+        token = api.post("/api/v1/login", {"name": name, "password": made["password"]})["token"]
+    with as_officer(desk, token) as api:
+        api.put("/api/v1/me/password", {"old": made["password"], "new": password})
+    return password
