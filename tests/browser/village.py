@@ -40,9 +40,13 @@ class Village:
         """Where the console is."""
         return self.desk.url
 
+    def until_held(self) -> None:
+        """Wait until every box has the flood message in its stock."""
+        held(self.desk, len(self.clusters))
+
 
 def settle(folder: Path, stack: ExitStack) -> Village:
-    """Make it: everybody online, a flood message in every stock."""
+    """Make it: everybody online, a flood message on its way to every stock."""
     desk = stack.enter_context(Desk(folder))
     village = Village(desk, district=desk.area("Huyện Đakrông", kind="huyện"))
     village.passwords["admin"] = desk.password
@@ -65,7 +69,6 @@ def settle(folder: Path, stack: ExitStack) -> Village:
     stack.enter_context(Process("swarm", [*agents, "--decode", "0"], folder))
     with desk.api() as api:
         wait_until(lambda: api.get("/api/v1/fleet")["total"]["online"] == len(village.clusters), 60, "all online")
-    held(desk, len(village.clusters))
     return village
 
 
