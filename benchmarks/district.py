@@ -17,7 +17,7 @@ import json
 import math
 import sqlite3
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -41,6 +41,8 @@ _WORDS: Final = "Cảnh báo lũ khẩn cấp. Mời bà con di dời ngay đế
 _STARTS_A_MINUTE: Final = 4
 _MINUTE_S: Final = 62.0
 _ASK_S: Final = 0.1
+#: A record that was not acknowledged is sent again after thirty seconds, and the locked database costs as much.
+_RECORDS_S: Final = 90.0
 #: How far ahead a relay is planned, so that every box has its plan; and how long its window is.
 _PLANNED_S: Final = 10.0
 _WINDOW_S: Final = 50
@@ -77,6 +79,7 @@ class District:
         note(f"making {agents + empty} clusters")
         self.area = self.desk.area()
         clusters = self._clusters(self.area, agents)
+        self._ours = frozenset(clusters)
         self.elsewhere = self.desk.area("Vùng khác")
         self._clusters(self.elsewhere, empty)
         self._lan, self._minh = officer(self.desk, "lan"), officer(self.desk, "minh")
@@ -209,8 +212,8 @@ class District:
         return Voice(tuple(started - asked for started, _ in found), (speaker.began or math.nan) - asked)
 
     def _sounded(self, which: str) -> list[tuple[float, float]]:
-        """When each cluster began and ended, by its own record; waits until all have come."""
-        query = f"SELECT started, ended FROM playrecordrow WHERE started IS NOT NULL AND ended IS NOT NULL AND {which}"  # noqa: S608 - ours
+        """When each cluster began and ended, by its own record; waits until all have come, each once."""
+        query = f"SELECT cluster_id, outcome, code, started, ended FROM playrecordrow WHERE {which}"  # noqa: S608 - ours
         found: list[tuple[Any, ...]] = []
 
         def whole() -> bool:
@@ -221,8 +224,23 @@ class District:
                 return False
             return len(found) >= self.agents
 
-        _until(whole, 90, f"{self.agents} play records came home", every_s=0.5)
-        return [(_second(started), _second(ended)) for started, ended in found]
+        try:
+            _until(whole, _RECORDS_S, "every play record came home", every_s=0.5)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {self._told(found)}") from None
+        heard = {cluster: (started, ended) for cluster, _, _, started, ended in found if started and ended}
+        if len(found) != self.agents or len(heard) != self.agents:
+            raise AssertionError(f"every cluster sounds and leaves one record, but: {self._told(found)}")
+        return [(_second(started), _second(ended)) for started, ended in heard.values()]
+
+    def _told(self, found: list[tuple[Any, ...]]) -> str:
+        """What records there are, and whose are missing."""
+        outcomes = Counter(f"{outcome} {code}".strip() for _, outcome, code, _, _ in found)
+        silent = sum(1 for one in found if not (one[3] and one[4]))
+        missing = sorted(self._ours - {one[0] for one in found})
+        kinds = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common()) or "none"
+        lost = f"{len(missing)} missing" + (f" ({', '.join(missing[:5])} …)" if missing else "")
+        return f"{len(found)} records of {self.agents} clusters ({kinds}), {silent} never began, {lost}"
 
     def cpu(self) -> tuple[float, float]:
         """CPU seconds so far: controller, swarm."""

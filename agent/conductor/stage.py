@@ -7,6 +7,7 @@ Rules kept here:
 2. A cue that ends although it should sound is armed again, at most :data:`ATTEMPTS` times: a file that kills the
    decoder is not tried for ever.
 3. Nothing here decides. It arms, stops, and tells what happened.
+4. A player that counts wrong is told of, and costs no record: a count below zero is taken for none.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from agent.conductor.faders import Fader
 from audio.errors import AudioError
 from audio.playout import Cue, LiveCue, Outcome, Player
 from schedules.arbiter import Sounding
-from schedules.instants import Frames, MonoUs
+from schedules.instants import NO_FRAMES, Frames, MonoUs
 
 log = structlog.get_logger("agent.stage")
 
@@ -163,8 +164,12 @@ class Stage:
     def finished(self, cue_id: str, at: MonoUs, frames: Frames, silence_frames: Frames, outcome: Outcome) -> None:
         """See :class:`audio.playout.PlayerListener`."""
         act = self._acts.pop(cue_id, None)
-        if act is not None:
-            self._tell.finished(act, Ending(at, frames, silence_frames, outcome, last=not self.holds(act.key[0])))
+        if act is None:
+            return
+        if min(frames, silence_frames) < 0:
+            self.trouble("miscounted", f"{frames} samples heard and {silence_frames} missing", cue_id)
+            frames, silence_frames = max(frames, NO_FRAMES), max(silence_frames, NO_FRAMES)
+        self._tell.finished(act, Ending(at, frames, silence_frames, outcome, last=not self.holds(act.key[0])))
 
     def trouble(self, code: str, detail: str, cue_id: str | None = None) -> None:
         """See :class:`audio.playout.PlayerListener`."""

@@ -4,15 +4,14 @@ Two timers a cue, at its start and at its end, and none in between. ``started`` 
 timer really ran, so a loop that is late is seen in the records. The listener hears of it in the loop's next round:
 a hundred agents that start together all take their instant before the first of them begins to write it down. Live
 chunks are counted when they are pushed: their place in time is known by then, what lies between them is silence. A
-muted cue keeps its time and counts nothing; a timer opens its fader.
+muted cue keeps its time and counts nothing; a timer opens its fader (:mod:`audio.playout.tally` has the arithmetic).
 
 Not here: sound. ``state().decoding`` is False, and whoever reports must say so.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from audio.playout.clock import Clock, LoopClock, Timer
 from audio.playout.cues import MUTED_DB, STOP_FADE_MS, Cue, LiveCue, check_gain, check_level
@@ -30,6 +29,7 @@ from audio.playout.player import (
     PlayerState,
     Timing,
 )
+from audio.playout.tally import Tally
 from schedules.instants import SAMPLE_RATE, Frames, MonoUs
 
 #: One block of a sound card.
@@ -38,58 +38,27 @@ _TOLERATED_US = 20_000
 
 @dataclass(slots=True)
 class _Timed:
-    """One armed cue. ``spans`` are the live chunks that are not counted yet."""
+    """One armed cue. ``tally.begin`` None: live, nothing arrived yet; ``end`` None: live, nobody knows."""
 
     cue_id: str
-    begin: MonoUs | None  # None: live, nothing arrived yet
-    end: MonoUs | None  # None: live, nobody knows
+    tally: Tally
+    end: MonoUs | None
     reader: LiveReader | None = None
     started_at: MonoUs | None = None
     told: bool = False
     stop_at: MonoUs | None = None
     ending: Timer | None = None
+    ends_at: MonoUs | None = None  # when ``ending`` is to run
     starting: Timer | None = None
-    spans: deque[tuple[int, int]] = field(default_factory=deque)
-    counted_us: int = 0
     filled_to: int = 0
     due_at: int = 0  # when its first sample that is not muted was due
     fader: Timer | None = None
-    muted_from: int | None = None
-    muted_us: int = 0  # of earlier stretches
-    unheard_from: int = 0  # what live chunks had brought when it was muted
-    unheard_us: int = 0  # what they brought in earlier stretches
+    fades_at: MonoUs | None = None  # when ``fader`` is to run
 
-    @property
-    def muted(self) -> bool:
-        """Its fader is shut."""
-        return self.muted_from is not None
-
-    def mute(self, at: int) -> None:
-        """Shut the fader."""
-        if self.muted_from is None:
-            self.muted_from, self.unheard_from = at, self.heard_us(at)
-
-    def unmute(self, at: int) -> None:
-        """Open it."""
-        self.muted_us, self.unheard_us = self.muted_until(at), self.unheard_until(at)
-        self.muted_from = None
-
-    def muted_until(self, until: int) -> int:
-        """How long it ran on unheard."""
-        if self.muted_from is None or self.begin is None:
-            return self.muted_us
-        return self.muted_us + max(0, until - max(self.muted_from, self.begin))
-
-    def unheard_until(self, until: int) -> int:
-        """How much of the live chunks passed unheard."""
-        return self.unheard_us + (self.heard_us(until) - self.unheard_from if self.muted else 0)
-
-    def heard_us(self, until: int) -> int:
-        """How much of the live chunks lies before ``until``; what is wholly past is folded into one number."""
-        while self.spans and self.spans[0][1] <= until:
-            begin, end = self.spans.popleft()
-            self.counted_us += end - begin
-        return self.counted_us + sum(max(0, min(end, until) - begin) for begin, end in self.spans)
+    def settle(self, now: MonoUs) -> None:
+        """Forget the details of what nothing that is still to come can change."""
+        waiting = (at for at in (now, self.ends_at, self.fades_at) if at is not None)
+        self.tally.settle(min(waiting))
 
 
 class TimedPlayer:
@@ -115,7 +84,7 @@ class TimedPlayer:
         if len(self._cues) >= MAX_CUES:
             raise CueError(f"{MAX_CUES} cues are armed already: stop one first", code="too_many_cues")
         if isinstance(cue, LiveCue):
-            timed = _Timed(cue.cue_id, None, None)
+            timed = _Timed(cue.cue_id, Tally(None), None)
             self._cues[cue.cue_id] = timed
             self._fade(timed, cue.level_db, self._clock.now())
             timed.reader = cue.feed.reader(lambda: self._pushed(timed, cue.feed))
@@ -125,12 +94,12 @@ class TimedPlayer:
         end = MonoUs(begin + _span(cue.frames - cue.offset))
         # What lies before now was never to be heard here: the cue joins its own timeline.
         first = MonoUs(max(begin, self._clock.now()))
-        timed = _Timed(cue.cue_id, first, end)
+        timed = _Timed(cue.cue_id, Tally(first), end)
         self._cues[cue.cue_id] = timed
         self._fade(timed, cue.level_db, self._clock.now())
         if end > self._clock.now():
             timed.starting = self._clock.call_at(begin, lambda: self._start(timed, first))
-        timed.ending = self._clock.call_at(end, lambda: self._finish(timed, end, Outcome.COMPLETE))
+        self._end(timed, end, Outcome.COMPLETE)
 
     def stop(self, cue_id: str, at: MonoUs | None = None, fade_ms: int = STOP_FADE_MS) -> None:
         """Begin to fade at ``at``. The earlier of two stops wins."""
@@ -142,13 +111,11 @@ class TimedPlayer:
         if timed.stop_at is not None and timed.stop_at <= begins:
             return
         timed.stop_at = begins
-        sounds = timed.begin is not None and timed.begin < begins
+        sounds = timed.tally.begin is not None and timed.tally.begin < begins
         silent = MonoUs(begins + fade_ms * 1000) if sounds else begins
         if timed.end is not None and timed.end <= silent:
             return  # it ends by itself before that
-        if timed.ending is not None:
-            timed.ending.cancel()
-        timed.ending = self._clock.call_at(silent, lambda: self._finish(timed, silent, Outcome.STOPPED))
+        self._end(timed, silent, Outcome.STOPPED)
 
     def set_gain(self, cue_id: str, db: float, ramp_ms: int = 100) -> None:
         """Nothing is heard, but a wrong gain is refused all the same."""
@@ -163,12 +130,13 @@ class TimedPlayer:
             return
         if timed.fader is not None:
             timed.fader.cancel()
-            timed.fader = None
+            timed.fader = timed.fades_at = None
         now = self._clock.now()
         moves = now if at is None else MonoUs(max(at + self._delay_us, now))
         if moves <= now:
             self._fade(timed, level_db, now)
         else:
+            timed.fades_at = moves
             timed.fader = self._clock.call_at(moves, lambda: self._fade(timed, level_db, moves))
 
     def warm(self, until: MonoUs) -> None:
@@ -201,16 +169,23 @@ class TimedPlayer:
         for timed in tuple(self._cues.values()):
             self._finish(timed, self._clock.now(), Outcome.CLOSED)
 
+    def _end(self, timed: _Timed, at: MonoUs, outcome: Outcome) -> None:
+        """It ends at ``at``, whatever was to end it before."""
+        if timed.ending is not None:
+            timed.ending.cancel()
+        timed.ends_at = at
+        timed.ending = self._clock.call_at(at, lambda: self._finish(timed, at, outcome))
+
     def _fade(self, timed: _Timed, level_db: float, at: MonoUs) -> None:
-        if level_db == MUTED_DB:
-            timed.mute(at)
-        elif timed.muted:
-            timed.unmute(at)
-            if timed.started_at is None and timed.begin is not None and timed.begin <= at:
-                self._start(timed, at)
+        timed.fader = timed.fades_at = None
+        opens = timed.tally.muted and level_db != MUTED_DB
+        timed.tally.fade(at, muted=level_db == MUTED_DB)
+        begin = timed.tally.begin
+        if opens and timed.started_at is None and begin is not None and begin <= at:
+            self._start(timed, at)
 
     def _start(self, timed: _Timed, due: MonoUs) -> None:
-        if timed.muted or timed.started_at is not None:
+        if timed.tally.muted or timed.started_at is not None:
             return
         timed.due_at = due
         timed.started_at = self._clock.now()
@@ -238,12 +213,8 @@ class TimedPlayer:
 
     def _count(self, timed: _Timed, until: MonoUs) -> tuple[Frames, Frames]:
         """Samples handed over and samples missing, up to ``until``."""
-        if timed.begin is None or until <= timed.begin:
-            return Frames(0), Frames(0)
-        due = until - timed.begin - timed.muted_until(until)
-        if timed.reader is not None:
-            heard = timed.heard_us(until) - timed.unheard_until(until)
-        else:
+        due, heard = timed.tally.count(until)
+        if timed.reader is None:
             # A sound card would have played on time from its buffer what a timer hands over a little late.
             late = due if timed.started_at is None else timed.started_at - timed.due_at
             heard = due if late < _TOLERATED_US else max(0, due - late)
@@ -254,7 +225,7 @@ class TimedPlayer:
         phase = CuePhase.ARMED if timed.started_at is None else CuePhase.SOUNDING
         if timed.stop_at is not None and timed.started_at is not None and timed.stop_at <= now:
             phase = CuePhase.FADING
-        elif timed.muted and timed.begin is not None and timed.begin <= now:
+        elif timed.tally.muted and timed.tally.begin is not None and timed.tally.begin <= now:
             phase = CuePhase.BENEATH
         return CueState(timed.cue_id, phase, frames, silent)
 
@@ -271,16 +242,16 @@ class TimedPlayer:
         end = begin + _span(chunk.frames)
         begin = max(begin, now, timed.filled_to)
         if begin < end:
-            timed.spans.append((begin, end))
+            timed.tally.bring(begin, end)
             timed.filled_to = end
-            if timed.begin is None:
-                timed.begin = MonoUs(begin)
-                timed.starting = self._clock.call_at(timed.begin, lambda: self._start(timed, MonoUs(begin)))
-        timed.heard_us(now)
+            if timed.tally.begin is None:
+                timed.tally.begin = begin
+                timed.starting = self._clock.call_at(MonoUs(begin), lambda: self._start(timed, MonoUs(begin)))
+        timed.settle(now)
         if chunk.end and timed.end is None:
             timed.end = over = MonoUs(max(end, now))
             if timed.stop_at is None:
-                timed.ending = self._clock.call_at(over, lambda: self._finish(timed, over, Outcome.COMPLETE))
+                self._end(timed, over, Outcome.COMPLETE)
 
 
 def _frames(span_us: int) -> Frames:

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from agent.conductor.wall import Reading, Source
+from audio.playout import Outcome
 from protocol.telemetry import PlayOutcome
-from schedules.instants import SAMPLE_RATE, MonoUs, to_unix_us
+from schedules.instants import SAMPLE_RATE, Frames, MonoUs, to_unix_us
 from schedules.ladder import Priority
 from schedules.model import AfterPreempt, Amplifier, LateKind, LatePolicy, Overrun
 from tests.unit.agent.rehearsal import (
@@ -42,6 +43,18 @@ def test_an_item_starts_at_its_instant_and_leaves_one_record() -> None:
     assert record.frames == 10 * SAMPLE_RATE
     assert record.ended == START + timedelta(seconds=10)
     assert record.occurrence_id == item("a", START).occurrence_for("cl_krongklang")
+
+
+def test_a_player_that_counts_wrong_costs_no_record() -> None:
+    agent = Rehearsal(item("a", START, 10))
+    agent.run_until(START + timedelta(seconds=5))
+    stage = agent.conductor._show.stage
+    (act,) = stage.acts
+    stage.finished(act.cue_id, agent.clock.mono_us(), Frames(-7), Frames(-960), Outcome.STOPPED)
+    agent.run_until(START + timedelta(seconds=20))
+    (record,) = agent.records()
+    assert record.started == START
+    assert (record.silence_frames, "miscounted" in agent.events()) == (0, True)
 
 
 def test_nothing_is_armed_long_before_and_the_start_is_written_down_before_it_sounds() -> None:
