@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -42,6 +43,7 @@ from controller.services.health import Health
 from controller.services.passwords import Passwords
 from controller.services.sessions import Sessions
 from controller.supervisor import Supervisor
+from controller.web import ConsolePages
 
 #: How often sessions are written down and dead ones removed.
 _SWEEP_SECONDS = 300.0
@@ -64,6 +66,7 @@ class Running:
     staff_url: str
     staff_fingerprint: str | None  # of the certificate, when the staff listener has TLS
     first_admin: tuple[str, str] | None  # name and password, on the first start only
+    document: Callable[[], dict[str, Any]]  # of the staff API, in OpenAPI
 
     async def wait(self, stop: asyncio.Event) -> None:
         """Until told to stop.
@@ -117,8 +120,13 @@ async def running(
             *air.routes(base),
             *boxes.routes(),
             *cap.routes(base),
+            *ConsolePages().table(),
         ]
-        routes += ServiceRoutes(health, metrics, lambda: openapi_document(routes)).table()
+
+        def document() -> dict[str, Any]:
+            return openapi_document(routes)
+
+        routes += ServiceRoutes(health, metrics, document).table()
 
         tls, fingerprint = _staff_tls(config, base.clock)
         cap.at_door(tls)
@@ -134,7 +142,9 @@ async def running(
         url = f"{'https' if tls else 'http'}://{_shown(config.staff_address[0])}:{listener.port}"
         agents = f"{'https' if config.agent_tls else 'http'}://{_shown(config.agent_address[0])}:{boxes.port}"
         _log.info("controller is up", staff=url, agents=agents, root=base.vault.root_fingerprint[:16])
-        yield Running(base, air, boxes, cap, news, supervisor, health, desk.watch, url, fingerprint, first_admin)
+        yield Running(
+            base, air, boxes, cap, news, supervisor, health, desk.watch, url, fingerprint, first_admin, document
+        )
         health.ready = False
 
 

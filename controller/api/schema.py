@@ -38,7 +38,13 @@ Id = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A
 class Schema(BaseModel):
     """Base of every shape of the API."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, from_attributes=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        from_attributes=True,
+        json_schema_serialization_defaults_required=True,  # what is answered is always whole
+    )
 
 
 def _no_defaults(schema: dict[str, Any]) -> None:

@@ -52,6 +52,7 @@ COMMANDS = {
     "backup": "controller.cli.backup",
     "restore": "controller.cli.backup",
     "doctor": "controller.cli.doctor",
+    "openapi": "controller.cli.openapi",
     "demo": "controller.demo.cli",
 }
 

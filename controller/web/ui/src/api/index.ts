@@ -1,0 +1,4 @@
+export { api, call, everything, once, slow } from "./client";
+export { isAbort, Problem, problemFrom } from "./problem";
+export type * as shapes from "./schema";
+export { upload, type Upload } from "./upload";

@@ -1,0 +1,150 @@
+/**
+ * Choosing where: areas with everything below them, and single clusters. Pure.
+ *
+ * What is kept is the choice as the person meant it, in its shortest form: a whole area is the area (clusters that join
+ * it later belong to it), not the list of its clusters.
+ */
+export interface AreaNode {
+  id: string;
+  parent_id: string | null;
+  name: string;
+}
+export interface ClusterNode {
+  id: string;
+  area_id: string;
+  name: string;
+}
+
+export interface Choice {
+  everywhere: boolean;
+  areas: readonly string[];
+  clusters: readonly string[];
+}
+export const NOWHERE: Choice = { everywhere: false, areas: [], clusters: [] };
+export const EVERYWHERE: Choice = { everywhere: true, areas: [], clusters: [] };
+
+export interface TreeNode {
+  kind: "area" | "cluster";
+  id: string;
+  name: string;
+  parent: TreeNode | null;
+  children: TreeNode[];
+  /** Clusters in it and below it. */
+  clusters: number;
+}
+
+const byName = new Intl.Collator("vi", { numeric: true });
+
+/** The tree; areas whose parent may not be seen stand at the top. */
+export function treeOf(areas: readonly AreaNode[], clusters: readonly ClusterNode[]): TreeNode[] {
+  const nodes = new Map<string, TreeNode>();
+  for (const { id, name } of areas) nodes.set(id, { kind: "area", id, name, parent: null, children: [], clusters: 0 });
+  const roots: TreeNode[] = [];
+  for (const { id, parent_id } of areas) {
+    const node = nodes.get(id)!;
+    node.parent = (parent_id !== null && nodes.get(parent_id)) || null;
+    (node.parent?.children ?? roots).push(node);
+  }
+  for (const { id, area_id, name } of clusters) {
+    const parent = nodes.get(area_id) ?? null;
+    (parent?.children ?? roots).push({ kind: "cluster", id, name, parent, children: [], clusters: 1 });
+    for (let up = parent; up; up = up.parent) up.clusters += 1;
+  }
+  const order = (list: TreeNode[]) => {
+    list.sort((a, b) => (a.kind === b.kind ? byName.compare(a.name, b.name) : a.kind === "area" ? -1 : 1));
+    for (const each of list) order(each.children);
+  };
+  order(roots);
+  return roots;
+}
+
+export type Tick = "all" | "some" | "none";
+
+/** How the box beside a node looks. */
+export function tickOf(node: TreeNode, choice: Choice): Tick {
+  if (choice.everywhere || isChosen(node, choice) || above(node, choice)) return "all";
+  if (node.children.length === 0) return "none";
+  const below = node.children.map((child) => tickOf(child, choice));
+  if (below.every((tick) => tick === "all")) return "all";
+  return below.some((tick) => tick !== "none") ? "some" : "none";
+}
+
+/** The choice after a click on a node's box. */
+export function toggled(roots: readonly TreeNode[], node: TreeNode, choice: Choice): Choice {
+  return tickOf(node, choice) === "all" ? without(roots, node, choice) : shortest(roots, add(choice, [node]));
+}
+
+/** How many clusters are chosen. */
+export function chosenClusters(roots: readonly TreeNode[], choice: Choice): number {
+  const total = (list: readonly TreeNode[]): number =>
+    list.reduce((sum, node) => sum + (isChosen(node, choice) ? node.clusters : total(node.children)), 0);
+  return choice.everywhere ? roots.reduce((sum, node) => sum + node.clusters, 0) : total(roots);
+}
+
+/** Nodes whose name (or that of something below) holds the words, without regard to diacritics. */
+export function found(roots: readonly TreeNode[], query: string): Set<TreeNode> | null {
+  const wanted = plain(query.trim());
+  if (!wanted) return null;
+  const kept = new Set<TreeNode>();
+  const keep = (node: TreeNode, inside: boolean): boolean => {
+    const own = inside || plain(node.name).includes(wanted);
+    let any = own;
+    for (const child of node.children) any = keep(child, own) || any;
+    if (any) kept.add(node);
+    return any;
+  };
+  for (const root of roots) keep(root, false);
+  return kept;
+}
+
+/** "Tà Rụt" as "ta rut": how people type names in a hurry. */
+export function plain(text: string): string {
+  return text.normalize("NFD").replace(/\p{M}/gu, "").replace(/[đĐ]/g, "d").toLowerCase();
+}
+
+function isChosen(node: TreeNode, choice: Choice): boolean {
+  return (node.kind === "area" ? choice.areas : choice.clusters).includes(node.id);
+}
+
+function above(node: TreeNode, choice: Choice): boolean {
+  for (let up = node.parent; up; up = up.parent) if (isChosen(up, choice)) return true;
+  return false;
+}
+
+function add(choice: Choice, nodes: readonly TreeNode[]): Choice {
+  const ids = (kind: TreeNode["kind"]) => nodes.filter((node) => node.kind === kind).map((node) => node.id);
+  return {
+    everywhere: false,
+    areas: [...new Set([...choice.areas, ...ids("area")])],
+    clusters: [...new Set([...choice.clusters, ...ids("cluster")])],
+  };
+}
+
+/** What an area says its parts need not say; an area all of whose parts are chosen stays in parts. */
+function shortest(roots: readonly TreeNode[], choice: Choice): Choice {
+  const kept: TreeNode[] = [];
+  const visit = (node: TreeNode) => {
+    if (isChosen(node, choice)) kept.push(node);
+    else node.children.forEach(visit);
+  };
+  roots.forEach(visit);
+  return add(NOWHERE, kept);
+}
+
+/** Taking a part out of a chosen whole leaves its siblings. */
+function without(roots: readonly TreeNode[], node: TreeNode, choice: Choice): Choice {
+  const kept: TreeNode[] = [];
+  const visit = (each: TreeNode, whole: boolean) => {
+    if (each === node) return;
+    const all = whole || isChosen(each, choice);
+    if (all && !holds(each, node)) kept.push(each);
+    else each.children.forEach((child) => visit(child, all));
+  };
+  for (const root of roots) visit(root, choice.everywhere);
+  return add(NOWHERE, kept);
+}
+
+function holds(outer: TreeNode, inner: TreeNode): boolean {
+  for (let up = inner.parent; up; up = up.parent) if (up === outer) return true;
+  return false;
+}

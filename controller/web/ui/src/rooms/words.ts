@@ -1,0 +1,46 @@
+import { words } from "../i18n/words";
+
+export const t = words({
+  vi: {
+    today: "Hôm nay",
+    schedule: "Lịch phát",
+    library: "Kho âm thanh",
+    studio: "Phát trực tiếp",
+    emergency: "Khẩn cấp",
+    warnings: "Tin cảnh báo",
+    drills: "Diễn tập",
+    fleet: "Cụm loa",
+    cluster: "Cụm loa",
+    enrolment: "Thiết bị mới",
+    admin: "Quản trị",
+    design: "Hệ thiết kế",
+    groups: {
+      watch: "Theo dõi",
+      programme: "Phát thanh",
+      warn: "Cảnh báo",
+      fleet: "Thiết bị",
+      house: "Hệ thống",
+    },
+  },
+  en: {
+    today: "Today",
+    schedule: "Schedule",
+    library: "Sound library",
+    studio: "Live studio",
+    emergency: "Emergency",
+    warnings: "Incoming warnings",
+    drills: "Drills",
+    fleet: "Clusters",
+    cluster: "Cluster",
+    enrolment: "New boxes",
+    admin: "Administration",
+    design: "Design system",
+    groups: {
+      watch: "Watch",
+      programme: "Programme",
+      warn: "Warn",
+      fleet: "Equipment",
+      house: "System",
+    },
+  },
+});
