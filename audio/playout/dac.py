@@ -53,9 +53,6 @@ LEVEL_S = 120
 #: PulseAudio's times after opening were seen to be wrong by up to 5 ms for as long as this.
 STEADY_US = 20e6
 
-#: What was told in this time after opening was seen to be wrong by 0.2 to 2 ms, and counts no more once it is steady.
-YOUNG_US = 10e6
-
 #: The line moves by this share of time, once it is steady and before.
 FOLLOW = 200e-6
 FOLLOW_YOUNG = 100e-6
@@ -169,7 +166,6 @@ class DacLine:
         self._folded = 0.0
         self._shape: deque[tuple[float, float]] = deque()  # (nominal, that beside it), one point a second
         self._levels: deque[float] = deque(maxlen=LEVEL_S)  # told minus shape, one a second
-        self._young = 0  # how many of them, the first, were told by a device just opened
         self._stepped: deque[float] = deque(maxlen=_MOVED_SECONDS)
         self._calls_stepped = 0
         self._said: tuple[float, float] | None = None  # (nominal, instant beside it) of the line wished for
@@ -236,7 +232,7 @@ class DacLine:
         self._shape.append((now, shape))
         while now - self._shape[0][0] > (CALLS_S if calls else TOLD_S) * 1e6:
             self._shape.popleft()
-        self._add_level(told - shape)
+        self._levels.append(told - shape)
         if moved := self._watch_for_a_step(told):
             self._forget_what_was_before(moved, timed=bool(calls))
         level = _middle(np.array(self._levels), _LEVEL_NOISE_US)
@@ -245,14 +241,6 @@ class DacLine:
         self.scatter_us = float(np.median(np.abs(np.array(self._levels) - level))) if calls else beside
         if moved:
             self._line = here + level
-
-    def _add_level(self, level: float) -> None:
-        self._levels.append(level)
-        if self._nominal < YOUNG_US:
-            self._young += 1
-        elif self._young and self.steady:
-            self._levels = deque(list(self._levels)[self._young :], maxlen=LEVEL_S)
-            self._young = 0
 
     def _watch_the_calls(self, shape: float) -> bool:
         """Calls that come earlier or later from now on say nothing of the converter; True while that is in doubt."""
@@ -291,7 +279,6 @@ class DacLine:
         """The device was moved: only its newest seconds count."""
         self._stepped.clear()
         self._levels = deque(list(self._levels)[-seconds:], maxlen=LEVEL_S)
-        self._young = 0
         if not timed:
             self._shape = deque(list(self._shape)[-seconds:])
 
