@@ -20,6 +20,7 @@ from audio.stream import SpeechEncoder, StreamEncoder
 from controller.alarms import Alarms, Around, open_alarms
 from controller.api.alert_routes import AlertRoutes
 from controller.api.drill_routes import DrillRoutes
+from controller.api.library_routes import LibraryRoutes
 from controller.api.live_page import LivePage
 from controller.api.live_routes import LiveRoutes
 from controller.api.notice_routes import NoticeRoutes
@@ -62,6 +63,8 @@ from controller.services.sources import SourceService
 from controller.services.stock import StockShelf
 from controller.services.streams import StreamOpener
 from controller.services.tapes import Tapes
+from controller.services.voice_trial import VoiceTrial
+from controller.services.waveforms import Waveforms
 from controller.store import StoreBusyError
 from controller.supervisor import Supervisor
 from schedules.instants import MediaUs
@@ -144,6 +147,8 @@ class Air:
     catalogue: Catalogue
     rulebook: Rulebook
     recordings: RecordingService
+    waveforms: Waveforms
+    voices: VoiceTrial
     sources: SourceService
     programmes: ProgrammeService
     planner: Planner
@@ -167,7 +172,8 @@ class Air:
     def routes(self, base: Foundation) -> tuple[Route, ...]:
         """Operations of the staff API."""
         return (
-            *RecordingRoutes(self.recordings, self.catalogue).table(),
+            *RecordingRoutes(self.recordings, self.catalogue, base.directory).table(),
+            *LibraryRoutes(self.recordings, self.waveforms, self.voices).table(),
             *SourceRoutes(self.sources, self.relays.state_of).table(),
             *ProgrammeRoutes(self.programmes, self.planner, base.directory, base.clock).table(),
             *OrderRoutes(self.orders, self.courier).table(),
@@ -334,6 +340,8 @@ async def open_air(
         catalogue=catalogue,
         rulebook=rulebook,
         recordings=recordings,
+        waveforms=Waveforms(),
+        voices=VoiceTrial(voices, store.uploads),
         sources=SourceService(db=base.db, directory=directory, catalogue=catalogue, policy=policy, clock=clock),
         programmes=programmes,
         planner=planner,

@@ -71,6 +71,7 @@ class LiveSessionView(Schema):
     clusters: tuple[str, ...]
     agents: int
     left_out: int = Field(description="Agents whose line is too slow for live sound")
+    unreached: tuple[str, ...] = Field(description="Clusters where for that reason nothing sounds")
     opened: datetime
     on_air: datetime | None
     ends: datetime | None = Field(description="The hard stop")
@@ -140,25 +141,25 @@ class LiveRoutes:
 
     async def start(self, call: Call[LiveShape, Empty]) -> LiveSessionView:
         """Open a session."""
-        return _view(await self._desk.start(call.actor, call.body.request()))
+        return self._view(await self._desk.start(call.actor, call.body.request()))
 
     async def list_sessions(self, call: Call[Empty, PageQuery]) -> Page[LiveSessionView]:
         """Sessions, newest first."""
         rows: Sequence[tuple[int, LiveSession]] = list(enumerate(self._desk.sessions(call.actor)))
-        return paginate(rows, call.query, key=lambda row: f"{row[0]:06d}", show=lambda row: _view(row[1]))
+        return paginate(rows, call.query, key=lambda row: f"{row[0]:06d}", show=lambda row: self._view(row[1]))
 
     async def get(self, call: Call[Empty, Empty]) -> LiveSessionView:
         """One session."""
-        return _view(self._desk.get(call.actor, call.path["session_id"]))
+        return self._view(self._desk.get(call.actor, call.path["session_id"]))
 
     async def extend(self, call: Call[Extension, Empty]) -> LiveSessionView:
         """Let it last longer."""
         by = timedelta(minutes=call.body.minutes)
-        return _view(await self._desk.extend(call.actor, call.path["session_id"], by))
+        return self._view(await self._desk.extend(call.actor, call.path["session_id"], by))
 
     async def stop(self, call: Call[Empty, Empty]) -> LiveSessionView:
         """End it."""
-        return _view(self._desk.stop(call.actor, call.path["session_id"]))
+        return self._view(self._desk.stop(call.actor, call.path["session_id"]))
 
     async def microphone(self, call: Call[Empty, Empty]) -> web.StreamResponse:
         """Speak."""
@@ -194,13 +195,14 @@ class LiveRoutes:
         headers = {"Content-Type": "audio/ogg", "Content-Disposition": f'attachment; filename="{row.id}.opus"'}
         return web.FileResponse(path, headers=headers)
 
-
-def _view(session: LiveSession) -> LiveSessionView:
-    view = session.view()
-    return LiveSessionView(
-        **{name: getattr(view, name) for name in LiveSessionView.model_fields if name != "clusters"},
-        clusters=tuple(sorted(view.clusters)),
-    )
+    def _view(self, session: LiveSession) -> LiveSessionView:
+        view = session.view()
+        told = LiveSessionView.model_fields.keys() - {"clusters", "unreached"}
+        return LiveSessionView(
+            **{name: getattr(view, name) for name in told},
+            clusters=tuple(sorted(view.clusters)),
+            unreached=tuple(sorted(self._desk.unreached(session))),
+        )
 
 
 def _tape(row: AirTape) -> TapeView:

@@ -132,6 +132,14 @@ class PlayedView(Schema):
     orders: tuple[OrderView, ...]
 
 
+class PlayReviewView(Schema):
+    """What a play-now order would do."""
+
+    clusters: tuple[str, ...] = Field(description="Clusters that would sound it, online or not")
+    uncovered: tuple[str, ...] = Field(description="Clusters that speak none of the recordings' languages")
+    length_s: float
+
+
 class WithdrawnView(Schema):
     """A withdrawal; ``order`` is null when no cluster was concerned."""
 
@@ -159,6 +167,9 @@ class OrderRoutes:
             route("POST", f"{root}/play", "playNow", Permission.PLAY_NOW, self.play, body=PlayShape,
                   returns=PlayedView, errors=(*missing, InvalidError, ConflictError, TooManyError, BusyError),
                   idempotent=True, summary="Play approved recordings now"),
+            route("POST", f"{root}/play/review", "reviewPlay", Permission.PLAY_NOW, self.review, body=PlayShape,
+                  returns=PlayReviewView, errors=(*missing, InvalidError),
+                  summary="What playing it now would do; changes nothing"),
             route("POST", f"{root}/withdraw", "withdraw", Permission.READ, self.withdraw, body=Withdrawal,
                   returns=WithdrawnView, errors=(*missing, InvalidError, BusyError), idempotent=True,
                   summary="Take a programme, one occurrence or a play-now order off the air and out of the plans"),
@@ -187,6 +198,12 @@ class OrderRoutes:
             uncovered=played.uncovered,
             orders=tuple(_view(each) for each in played.orders),
         )
+
+    async def review(self, call: Call[PlayShape, Empty]) -> PlayReviewView:
+        """What playing it now would do."""
+        review = self._desk.review(call.actor, call.body.request())
+        length_s = round(review.length.total_seconds(), 3)
+        return PlayReviewView(clusters=review.clusters, uncovered=review.uncovered, length_s=length_s)
 
     async def withdraw(self, call: Call[Withdrawal, Empty]) -> WithdrawnView:
         """Take it off the air."""

@@ -14,6 +14,7 @@ from controller.api.schema import Empty, Id, Line, OptionalLine, Page, PageQuery
 from controller.api.uploads import Received, receiving
 from controller.services.catalogue import Catalogue, RecordingEntry
 from controller.services.context import Permission
+from controller.services.directory import Directory
 from controller.services.errors import (
     BusyError,
     ConflictError,
@@ -102,6 +103,7 @@ class RecordingView(Schema):
     decision: DecisionView | None
     used_by: tuple[str, ...] = Field(description="Ids of active programmes")
     created_by: str
+    created_by_name: str
     created_at: datetime
 
 
@@ -112,12 +114,19 @@ class RecordingQuery(PageQuery):
     state: Literal["processing", "ready", "refused"] | None = None
 
 
+class SoundQuery(Schema):
+    """Which sound."""
+
+    sha256: Sha256 | None = Field(None, description="Only if it is still this very sound")
+
+
 class RecordingRoutes:
     """Operations on recordings."""
 
-    def __init__(self, recordings: RecordingService, catalogue: Catalogue) -> None:
+    def __init__(self, recordings: RecordingService, catalogue: Catalogue, directory: Directory) -> None:
         self._recordings = recordings
         self._catalogue = catalogue
+        self._directory = directory
 
     def table(self) -> tuple[Route, ...]:
         """Every operation of this chapter."""
@@ -140,8 +149,8 @@ class RecordingRoutes:
             route("PUT", f"{one}/sound", "replaceRecording", draft, self.replace, query=ReplacingUpload,
                   raw_body="application/octet-stream", returns=RecordingView, errors=(*brought, ConflictError),
                   summary="Bring another file for it; its approval is void"),
-            route("GET", f"{one}/sound", "hearRecording", read, self.sound, raw_returns="audio/ogg",
-                  errors=(*missing, ConflictError), summary="Listen to it (Ogg Opus, ranges)"),
+            route("GET", f"{one}/sound", "hearRecording", read, self.sound, query=SoundQuery,
+                  raw_returns="audio/ogg", errors=(*missing, ConflictError), summary="Listen to it (Ogg Opus, ranges)"),
             route("POST", f"{one}/decision", "decideRecording", approve, self.decide, body=Verdict,
                   returns=RecordingView, errors=(*missing, ConflictError, InvalidError),
                   summary="Approve or reject exactly these bytes"),
@@ -191,9 +200,9 @@ class RecordingRoutes:
             entry = await self._recordings.replace(call.actor, call.path["recording_id"], received.upload, name)
         return self._view(entry)
 
-    async def sound(self, call: Call[Empty, Empty]) -> web.StreamResponse:
+    async def sound(self, call: Call[Empty, SoundQuery]) -> web.StreamResponse:
         """The file, with ranges."""
-        path = await self._recordings.sound(call.actor, call.path["recording_id"])
+        path = await self._recordings.sound(call.actor, call.path["recording_id"], call.query.sha256)
         return web.FileResponse(path, headers={"Content-Type": "audio/ogg"})
 
     async def decide(self, call: Call[Verdict, Empty]) -> RecordingView:
@@ -234,8 +243,13 @@ class RecordingRoutes:
             else DecisionView(approved=decision.approved, by=decision.by, at=decision.at, reason=decision.reason),
             used_by=tuple(use.id for use in self._catalogue.uses_of(entry.id)),
             created_by=entry.created_by,
+            created_by_name=self._name(entry.created_by),
             created_at=entry.created_at,
         )
+
+    def _name(self, user_id: str) -> str:
+        user = self._directory.users.get(user_id)
+        return user_id if user is None else user.display_name or user.name
 
 
 def _new(query: RecordingUpload, received: Received) -> NewRecording:

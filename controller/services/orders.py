@@ -76,6 +76,15 @@ class PlayRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class PlayReview:
+    """What a play-now order would do."""
+
+    clusters: tuple[str, ...]  # that would sound it, online or not
+    uncovered: tuple[str, ...]
+    length: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class Played:
     """What became of a play-now order: one order, with commands for each group of languages."""
 
@@ -84,6 +93,18 @@ class Played:
     length: timedelta
     orders: tuple[Dispatched, ...]
     uncovered: tuple[str, ...]  # clusters that speak none of the recordings' languages
+
+
+@dataclass(frozen=True, slots=True)
+class _Intent:
+    """A play-now order that may be given. ``groups``: what clusters of equal languages hear."""
+
+    content: RecordedContent
+    targets: frozenset[str]
+    groups: list[tuple[Recorded, frozenset[str]]]
+    uncovered: frozenset[str]
+    now: datetime
+    start: datetime
 
 
 StopListener = Callable[[frozenset[str] | None, datetime], None]
@@ -202,21 +223,14 @@ class OrderDesk:
             BusyError: ``not_recorded``.
             ForbiddenError, NotFoundError: as for :meth:`stop`.
         """
-        clusters = self._places(actor, Permission.PLAY_NOW, request.scope)
-        targets = self._rulebook.clusters(TargetSpec(clusters=tuple(clusters or self._directory.clusters)))
-        content = self._content(request, targets)
-        now = self._clock.now()
-        start = now + LEAD
-        groups = self._by_languages(content, targets, start)
-        uncovered = targets - frozenset(cluster for _, group in groups for cluster in group)
-        if not groups:
-            raise InvalidError("no cluster there speaks the recording's language", code="language_uncovered")
-        same = Start(request.priority, tuple(ref.sha256 for ref in content.recordings) * request.repeat, targets)
+        intent = self._intent(actor, request)
+        content, now, start = intent.content, intent.now, intent.start
+        same = Start(request.priority, tuple(ref.sha256 for ref in content.recordings) * request.repeat, intent.targets)
         self._admit(actor, same, request, now)
         rule_id = _RULE_PREFIX + secrets.token_hex(6)
         title = self._title(request)
         order = await self._courier.give_all(
-            [Sheet(PlayOrder(_item(request, title, rule_id, start, sound)), group) for sound, group in groups],
+            [Sheet(PlayOrder(_item(request, title, rule_id, start, sound)), group) for sound, group in intent.groups],
             actor=actor.audit_name,
             life=request.within,
             details={
@@ -228,8 +242,33 @@ class OrderDesk:
             idempotency_key=idempotency_key,
         )
         self._memory.started(same, rule_id, now)
-        length = max(sound.duration for sound, _ in groups)
-        return Played(rule_id, start, length, (order,), tuple(sorted(uncovered)))
+        length = max(sound.duration for sound, _ in intent.groups)
+        return Played(rule_id, start, length, (order,), tuple(sorted(intent.uncovered)))
+
+    def review(self, actor: Actor, request: PlayRequest) -> PlayReview:
+        """What :meth:`play` would do now. Changes nothing.
+
+        Raises:
+            InvalidError, ForbiddenError, NotFoundError: as :meth:`play`.
+        """
+        intent = self._intent(actor, request)
+        return PlayReview(
+            clusters=tuple(sorted(intent.targets - intent.uncovered)),
+            uncovered=tuple(sorted(intent.uncovered)),
+            length=max(sound.duration for sound, _ in intent.groups),
+        )
+
+    def _intent(self, actor: Actor, request: PlayRequest) -> _Intent:
+        clusters = self._places(actor, Permission.PLAY_NOW, request.scope)
+        targets = self._rulebook.clusters(TargetSpec(clusters=tuple(clusters or self._directory.clusters)))
+        content = self._content(request, targets)
+        now = self._clock.now()
+        start = now + LEAD
+        groups = self._by_languages(content, targets, start)
+        if not groups:
+            raise InvalidError("no cluster there speaks the recording's language", code="language_uncovered")
+        covered = frozenset(cluster for _, group in groups for cluster in group)
+        return _Intent(content, targets, groups, targets - covered, now, start)
 
     def _places(self, actor: Actor, permission: Permission, scope: Scope) -> frozenset[str] | None:
         """The clusters a scope means (None: all), after checking the right over every part of it."""

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from audio.ingest import Ingested
 from audio.speech import MAX_TEXT, SpeechEngine
@@ -49,6 +49,15 @@ class NewRecording:
     title: str
     language: str | None = None
     original_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Something that uses a recording. ``id``: of the programme."""
+
+    kind: Literal["programme", "template"]
+    id: str | None
+    title: str
 
 
 class RecordingService:
@@ -107,17 +116,34 @@ class RecordingService:
         """How far its processing is."""
         return self.intake.progress(recording_id)
 
-    async def sound(self, actor: Actor, recording_id: str) -> Path:
-        """The file to listen to.
+    def uses(self, actor: Actor, recording_id: str) -> tuple[Use, ...]:
+        """What would miss the recording: programmes the actor may know of, and templates of alerts.
 
         Raises:
-            ConflictError: ``recording_not_ready``.
+            NotFoundError, ForbiddenError: it is not there, or not for them.
+        """
+        self.get(actor, recording_id)
+        programmes = (
+            Use("programme", entry.id, entry.spec.title)
+            for entry in self._catalogue.uses_of(recording_id)
+            if self._directory.allows(actor, Permission.READ, entry.spec.area_id)
+        )
+        titles = (title for ask in self.used_by for title in ask(recording_id))
+        return (*programmes, *(Use("template", None, title) for title in titles))
+
+    async def sound(self, actor: Actor, recording_id: str, sha256: str | None = None) -> Path:
+        """The file to listen to; with ``sha256`` only if it is still that very sound.
+
+        Raises:
+            ConflictError: ``recording_not_ready``, or ``changed_since``.
             NotFoundError, ForbiddenError: it is not there, or not for them.
         """
         entry = self.get(actor, recording_id)
         path = self._store.media_path(entry.sha256 or "")
         if path is None:
             raise ConflictError("there is nothing to hear yet", code="recording_not_ready")
+        if sha256 not in {None, entry.sha256}:
+            raise ConflictError("the recording was replaced meanwhile; load it again", code="changed_since")
         if not await self._store.has(entry.sha256 or ""):
             raise NotFoundError("the file is missing on the controller's disk; upload it again", code="media_missing")
         return path
@@ -251,6 +277,24 @@ class RecordingService:
             tx.session.add(row)
             tx.audit("recording.archive", recording_id, {"title": row.title, "sha256": row.sha256})
             self._publish(tx, row, entry.decision)
+
+    async def restore(self, actor: Actor, recording_id: str) -> RecordingEntry:
+        """Bring a recording back out of the archive, as it was.
+
+        Raises:
+            ConflictError: ``not_archived``.
+            NotFoundError, ForbiddenError: it is not there, or not theirs to change.
+        """
+        entry = self._catalogue.recording(recording_id)
+        self._directory.require(actor, Permission.DRAFT, entry.area_id)
+        if entry.state != "archived":
+            raise ConflictError("it is not in the archive", code="not_archived")
+        async with self._db.transaction(actor) as tx:
+            row = await tx.session.get_one(tables.Recording, recording_id)
+            row.state = "refused" if row.sha256 is None else "ready"
+            tx.session.add(row)
+            tx.audit("recording.restore", recording_id, {"title": row.title, "sha256": row.sha256})
+            return self._publish(tx, row, entry.decision)
 
     def _check_place(self, actor: Actor, new: NewRecording) -> None:
         self._directory.area(new.area_id)

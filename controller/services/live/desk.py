@@ -267,6 +267,17 @@ class LiveDesk:
             raise ForbiddenError("you need the right 'read' over its clusters")
         return session
 
+    def unreached(self, session: LiveSession) -> frozenset[str]:
+        """Clusters of the session none of whose boxes takes part: every line there is too slow for live sound."""
+        left_out = frozenset[str]().union(*(stream.left_out for stream in session.streams))
+        taking = frozenset[str]().union(*(stream.agents for stream in session.streams))
+
+        def clusters(agents: frozenset[str]) -> frozenset[str]:
+            found = (self._directory.agents.get(each) for each in agents)
+            return frozenset(one.cluster_id for one in found if one is not None and one.cluster_id is not None)
+
+        return clusters(left_out) - clusters(taking)
+
     def carrying(self, stream_id: int) -> LiveSession | None:
         """The session whose sound travels in a stream."""
         for session in reversed(self._sessions.values()):

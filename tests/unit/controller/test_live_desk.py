@@ -447,3 +447,16 @@ async def test_a_journal_that_cannot_be_written_opens_nothing(tmp_path: Path, mo
             await desk.start(OPERATOR, LiveRequest(Scope(areas=(area,))))
         assert caught.value.code == "not_opened"
         assert stage.gateway.streams == {}
+
+
+async def test_clusters_that_only_slow_lines_lead_to_are_named(tmp_path: Path) -> None:
+    async with district(tmp_path) as (stage, desk, area, clusters):
+        session = await desk.start(OPERATOR, LiveRequest(Scope(areas=(area,))))
+        assert desk.unreached(session) == frozenset()
+        slow = stage.agent_of(clusters[0])
+        for stream in session.streams:
+            stream.agents, stream.left_out = stream.agents - {slow}, frozenset({slow})
+        assert desk.unreached(session) == {clusters[0]}
+        spare = await stage.agent(clusters[0])
+        session.streams[0].agents |= {spare}
+        assert desk.unreached(session) == frozenset(), "its other box takes part"

@@ -218,6 +218,20 @@ async def test_play_now_starts_every_cluster_together_each_in_its_languages(tmp_
         assert heard[stage.agent_of(bru)] == [chime, first.sha256, second.sha256]
 
 
+async def test_a_review_says_what_playing_would_do_and_does_nothing(tmp_path: Path) -> None:
+    async with open_stage(tmp_path, tasks=False) as stage:
+        area = await stage.area()
+        cluster = await stage.cluster(area, "A")
+        english = await stage.cluster(area, "C", ["en"])
+        recording = await stage.recording(area, b"12345")
+        request = PlayRequest((recording.id,), Scope(areas=(area,)), repeat=2, gap=timedelta(seconds=30))
+        for _ in range(STARTS_PER_MINUTE + 1):  # looking is not counted
+            review = stage.air.orders.review(ADMIN, request)
+        assert (review.clusters, review.uncovered) == ((cluster,), (english,))
+        assert review.length == timedelta(seconds=40)
+        assert stage.gateway.commands == []
+
+
 async def test_the_same_within_three_minutes_is_a_duplicate_unless_meant(tmp_path: Path) -> None:
     async with open_stage(tmp_path, tasks=False) as stage:
         area = await stage.area()
@@ -254,6 +268,9 @@ async def test_play_now_keeps_the_rules_of_the_air(tmp_path: Path) -> None:
         for request, code in cases:
             with pytest.raises(InvalidError) as caught:
                 await stage.air.orders.play(ADMIN, request)
+            assert caught.value.code == code
+            with pytest.raises(InvalidError) as caught:
+                stage.air.orders.review(ADMIN, request)
             assert caught.value.code == code
         stage.clock.at = datetime(2026, 11, 20, 16, 0, tzinfo=UTC)  # 23:00 in Vietnam
         with pytest.raises(InvalidError) as caught:

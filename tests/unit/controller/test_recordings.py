@@ -147,6 +147,8 @@ async def test_a_recording_in_use_is_not_archived(tmp_path: Path) -> None:
         with pytest.raises(ConflictError) as caught:
             await stage.air.recordings.archive(ADMIN, entry.id)
         assert caught.value.code == "recording_in_use"
+        (use,) = stage.air.recordings.uses(ADMIN, entry.id)
+        assert (use.kind, use.id, use.title) == ("programme", programme.id, "Bản tin sáng")
         await stage.air.programmes.withdraw(ADMIN, programme.id)
         await stage.air.recordings.archive(ADMIN, entry.id)
         assert stage.air.recordings.readable(ADMIN) == []
