@@ -29,8 +29,8 @@ log = structlog.get_logger("agent.swarm")
 #: Agents that begin at once; the rest follow, so that a start is not one long stall of the loop.
 STARTING_AT_ONCE = 32
 
-#: Allocations before the young are looked through, and so on; never everything by itself.
-GC_THRESHOLDS = (5_000, 10, 1_000_000)
+#: Allocations before the youngest objects are looked through; the older ones never are by themselves.
+GC_THRESHOLDS = (700, 1_000_000, 1_000_000)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,9 @@ class StreamDesk:
         session = None if agent_id is None else self._roster.sessions.get(agent_id)
         if session is None:
             raise web.HTTPUnauthorized(text="the ticket is not (or no longer) good; connect the control channel first")
-        ws = open_socket(ping_s=self._limits.ping_s, max_bytes=MAX_TAP)
+        # No pings of ours, at 0.1 ms each: a peer that is gone ends the connection by what it does not acknowledge
+        # (TCP_USER_TIMEOUT), or by the end of its session, whose own connection is pinged.
+        ws = open_socket(ping_s=None, max_bytes=MAX_TAP)
         await ws.prepare(request)
         front.prove()
         transport = front.transport

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from controller.garbage import EVERY_S, THRESHOLDS, GarbageCare
+from controller.garbage import EVERY_S, ON_AIR_S, THRESHOLDS, GarbageCare
 from controller.supervisor import Supervisor
 
 
@@ -55,21 +55,20 @@ async def test_all_of_it_when_nothing_is_on_air_every_ten_minutes() -> None:
     assert second() is None
 
 
-async def test_only_what_is_new_while_something_is_on_air() -> None:
+async def test_what_is_on_air_all_the_time_puts_it_off_for_half_a_day() -> None:
     care = Care()
-    await care.after(0)
     care.on_air = True
-    old = litter()
-    gc.freeze()
-    new = litter()
-    await care.after(EVERY_S - 1)
-    assert new() is not None
+    litters = [litter()]
+    await care.after(ON_AIR_S - 1)
+    assert litters[0]() is not None
     await care.after(1)
-    assert new() is None
-    assert old() is not None
+    assert litters[0]() is None
+    second = litter()
+    await care.after(EVERY_S)
+    assert second() is not None
     care.on_air = False
-    await care.after(1)
-    assert old() is None
+    await care.after(0)
+    assert second() is None
 
 
 async def test_the_collector_by_itself_looks_only_at_what_is_young() -> None:
