@@ -24,6 +24,7 @@ from controller.api.library_routes import LibraryRoutes
 from controller.api.live_page import LivePage
 from controller.api.live_routes import LiveRoutes
 from controller.api.notice_routes import NoticeRoutes
+from controller.api.occurrence_routes import OccurrenceRoutes
 from controller.api.order_routes import OrderRoutes
 from controller.api.programme_routes import ProgrammeRoutes
 from controller.api.recording_routes import RecordingRoutes
@@ -49,6 +50,7 @@ from controller.services.leads import Leads
 from controller.services.ledger import Ledger
 from controller.services.live import LiveDesk, LiveTimes, Means, SpeechFactory, Studio
 from controller.services.media_store import MediaStore
+from controller.services.occurrences import OccurrenceService
 from controller.services.order_rules import OrderMemory
 from controller.services.orders import OrderDesk
 from controller.services.planning import Planner
@@ -171,11 +173,13 @@ class Air:
 
     def routes(self, base: Foundation) -> tuple[Route, ...]:
         """Operations of the staff API."""
+        programmes = ProgrammeRoutes(self.programmes, self.planner, base.directory, base.clock)
         return (
             *RecordingRoutes(self.recordings, self.catalogue, base.directory).table(),
             *LibraryRoutes(self.recordings, self.waveforms, self.voices).table(),
             *SourceRoutes(self.sources, self.relays.state_of).table(),
-            *ProgrammeRoutes(self.programmes, self.planner, base.directory, base.clock).table(),
+            *programmes.table(),
+            *OccurrenceRoutes(OccurrenceService(self.programmes, base.clock), programmes).table(),
             *OrderRoutes(self.orders, self.courier).table(),
             *ReportRoutes(self.reports).table(),
             *LiveRoutes(self.live, self.tapes).table(),

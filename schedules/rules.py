@@ -69,7 +69,8 @@ class Rule:
     """One line of the programme grid.
 
     ``slot`` is how long its place in the grid is; a relay must have one. An occurrence expires ``max_delay`` after the
-    instant it would end undisturbed. ``targets`` are cluster ids.
+    instant it would end undisturbed. ``targets`` are cluster ids. ``replaced`` gives single occurrences, by their
+    RECURRENCE-ID, a sound of their own; one without recordings does not sound.
     """
 
     id: str
@@ -84,6 +85,7 @@ class Rule:
     slot: timedelta | None = None
     max_delay: timedelta = timedelta(minutes=10)
     moved: tuple[tuple[datetime, datetime], ...] = field(default=())
+    replaced: tuple[tuple[datetime, RecordedContent], ...] = field(default=())
 
     def __post_init__(self) -> None:
         if isinstance(self.content, RelayContent) and self.slot is None:
@@ -92,6 +94,15 @@ class Rule:
             raise ValueError("a slot must be longer than nothing")
         if self.max_delay < timedelta(0):
             raise ValueError("max_delay must not be negative")
+        if self.replaced and not isinstance(self.content, RecordedContent):
+            raise ValueError("an occurrence of a relay has no sound of its own")
         for recurrence_id, start in self.moved:
             require_utc(recurrence_id)
             require_utc(start)
+        for recurrence_id, _ in self.replaced:
+            require_utc(recurrence_id)
+
+    @property
+    def contents(self) -> tuple[RuleContent, ...]:
+        """Everything it may sound: its content, and those of single occurrences."""
+        return (self.content, *(content for _, content in self.replaced))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -16,8 +17,7 @@ from controller.services.directory import Directory
 from controller.services.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 from controller.services.planning import Planner
 from controller.services.programme_model import ProgrammeSpec
-from controller.services.programmes import Preview, ProgrammeService
-from schedules.compiler import Problem
+from controller.services.programmes import Finding, Preview, ProgrammeService
 from schedules.recurrence import expand
 
 
@@ -114,31 +114,31 @@ class ProgrammeRoutes:
             if (query.area_id is None or entry.spec.area_id == query.area_id)
             and (query.state is None or entry.state == query.state)
         ]
-        return paginate(rows, query, key=lambda entry: f"{entry.spec.title}\0{entry.id}", show=self._view)
+        return paginate(rows, query, key=lambda entry: f"{entry.spec.title}\0{entry.id}", show=self.view)
 
     async def create(self, call: Call[ProgrammeShape, Empty]) -> ProgrammeView:
         """Put it on the grid; warnings come back with it."""
-        entry, checked = await self._programmes.create(call.actor, self._spec(call.body))
-        return self._view(entry, checked.warnings)
+        entry, checked = await self._programmes.create(call.actor, self.spec(call.body))
+        return self.view(entry, checked.warnings)
 
     async def get(self, call: Call[Empty, Empty]) -> ProgrammeView:
         """One programme."""
-        return self._view(self._programmes.get(call.actor, call.path["programme_id"]))
+        return self.view(self._programmes.get(call.actor, call.path["programme_id"]))
 
     async def change(self, call: Call[ProgrammeUpdate, Empty]) -> ProgrammeView:
         """Say it anew."""
         body = call.body
         entry, checked = await self._programmes.change(
-            call.actor, call.path["programme_id"], self._spec(body), version=body.version
+            call.actor, call.path["programme_id"], self.spec(body), version=body.version
         )
-        return self._view(entry, checked.warnings)
+        return self.view(entry, checked.warnings)
 
     async def preview(self, call: Call[PreviewRequest, Empty]) -> PreviewView:
         """What would sound."""
         body = call.body
         previews, problems = await self._programmes.preview(
             call.actor,
-            self._spec(body.programme),
+            self.spec(body.programme),
             body.begin.astimezone(UTC),
             body.end.astimezone(UTC),
             programme_id=body.programme_id,
@@ -148,11 +148,18 @@ class ProgrammeRoutes:
             problems=tuple(ProblemView.of(each) for each in problems),
         )
 
-    def _spec(self, shape: ProgrammeShape) -> ProgrammeSpec:
+    def spec(self, shape: ProgrammeShape) -> ProgrammeSpec:
+        """What is said, as the services know it.
+
+        Raises:
+            NotFoundError: there is no such area.
+            InvalidError: a time, the zone or the rule cannot be read.
+        """
         self._directory.area(shape.area_id)
         return shape.spec(self._directory.timezone_of(shape.area_id))
 
-    def _view(self, entry: ProgrammeEntry, warnings: tuple[Problem, ...] | None = None) -> ProgrammeView:
+    def view(self, entry: ProgrammeEntry, warnings: Sequence[Finding] | None = None) -> ProgrammeView:
+        """A programme as it stands, with these problems, or those of the plan in force."""
         if warnings is not None:
             problems = tuple(ProblemView.of(each) for each in warnings)
         else:

@@ -95,6 +95,13 @@ class Move(Schema):
     start: Moment
 
 
+class Replacement(Schema):
+    """One occurrence, by its own local time, that has a sound of its own."""
+
+    recurrence: Moment
+    content: RecordedShape
+
+
 class ProgrammeShape(Schema):
     """Everything a person says about a programme."""
 
@@ -107,6 +114,7 @@ class ProgrammeShape(Schema):
     exdates: Moments = ()
     rdates: Moments = ()
     moved: tuple[Move, ...] = Field((), max_length=_EXCEPTIONS)
+    replaced: tuple[Replacement, ...] = Field((), max_length=_EXCEPTIONS)
     content: Content
     targets: TargetShape
     late: LateShape = LateShape()
@@ -133,13 +141,14 @@ class ProgrammeShape(Schema):
             overrun=Overrun(self.overrun),
             slot=None if self.slot_s is None else timedelta(seconds=self.slot_s),
             max_delay=timedelta(seconds=self.max_delay_s),
-            moved=tuple((_local("moved", move.recurrence), _local("moved", move.start)) for move in self.moved),
+            moved=tuple((local_time("moved", move.recurrence), local_time("moved", move.start)) for move in self.moved),
+            replaced=tuple((local_time("replaced", each.recurrence), recorded(each.content)) for each in self.replaced),
         )
 
     def _recurrence(self, area_timezone: str) -> Recurrence:
         try:
             return Recurrence(
-                _local("dtstart", self.dtstart),
+                local_time("dtstart", self.dtstart),
                 self.timezone or area_timezone,
                 self.rrule,
                 tuple(_moment("exdates", each) for each in self.exdates),
@@ -189,27 +198,8 @@ class ProgrammeView(ProgrammeShape):
 
 def view_of(entry: ProgrammeEntry, next_start: datetime | None, problems: tuple[ProblemView, ...]) -> ProgrammeView:
     """A programme as it stands."""
-    spec = entry.spec
-    when, late = spec.recurrence, spec.late
     return ProgrammeView(
-        area_id=spec.area_id,
-        title=spec.title,
-        priority=spec.priority.name,
-        dtstart=time_text(when.dtstart),
-        timezone=when.timezone,
-        rrule=when.rrule,
-        exdates=tuple(time_text(each) for each in when.exdates),
-        rdates=tuple(time_text(each) for each in when.rdates),
-        moved=tuple(Move(recurrence=time_text(old), start=time_text(new)) for old, new in spec.moved),
-        content=_content_shape(spec.content),
-        targets=TargetShape(areas=spec.targets.areas, clusters=spec.targets.clusters),
-        late=LateShape(
-            kind=late.kind.value, within_s=None if late.within is None else int(late.within.total_seconds())
-        ),
-        after_preempt=spec.after_preempt.value,
-        overrun=spec.overrun.value,
-        slot_s=None if spec.slot is None else int(spec.slot.total_seconds()),
-        max_delay_s=int(spec.max_delay.total_seconds()),
+        **dict(shape_of(entry.spec)),
         id=entry.id,
         state=entry.state,
         version=entry.version,
@@ -220,9 +210,42 @@ def view_of(entry: ProgrammeEntry, next_start: datetime | None, problems: tuple[
     )
 
 
+def shape_of(spec: ProgrammeSpec) -> ProgrammeShape:
+    """What a programme says, as it may be said again."""
+    when, late = spec.recurrence, spec.late
+    return ProgrammeShape(
+        area_id=spec.area_id,
+        title=spec.title,
+        priority=spec.priority.name,
+        dtstart=time_text(when.dtstart),
+        timezone=when.timezone,
+        rrule=when.rrule,
+        exdates=tuple(time_text(each) for each in when.exdates),
+        rdates=tuple(time_text(each) for each in when.rdates),
+        moved=tuple(Move(recurrence=time_text(old), start=time_text(new)) for old, new in spec.moved),
+        replaced=tuple(
+            Replacement(recurrence=time_text(old), content=recorded_shape(new)) for old, new in spec.replaced
+        ),
+        content=_content_shape(spec.content),
+        targets=TargetShape(areas=spec.targets.areas, clusters=spec.targets.clusters),
+        late=LateShape(
+            kind=late.kind.value, within_s=None if late.within is None else int(late.within.total_seconds())
+        ),
+        after_preempt=spec.after_preempt.value,
+        overrun=spec.overrun.value,
+        slot_s=None if spec.slot is None else int(spec.slot.total_seconds()),
+        max_delay_s=int(spec.max_delay.total_seconds()),
+    )
+
+
 def _content(shape: RecordedShape | RelayShape) -> ContentSpec:
     if isinstance(shape, RelayShape):
         return RelaySpec(shape.source, shape.fallback)
+    return recorded(shape)
+
+
+def recorded(shape: RecordedShape) -> RecordedSpec:
+    """Recordings as the services know them."""
     return RecordedSpec(
         shape.recordings, shape.repeat, timedelta(seconds=shape.gap_s), shape.chime_before, shape.chime_after
     )
@@ -231,6 +254,11 @@ def _content(shape: RecordedShape | RelayShape) -> ContentSpec:
 def _content_shape(content: ContentSpec) -> RecordedShape | RelayShape:
     if isinstance(content, RelaySpec):
         return RelayShape(source=content.source, fallback=content.fallback)
+    return recorded_shape(content)
+
+
+def recorded_shape(content: RecordedSpec) -> RecordedShape:
+    """Recordings as the API shows them."""
     return RecordedShape(
         recordings=content.recordings,
         repeat=content.repeat,
@@ -247,8 +275,12 @@ def _moment(field: str, text: str) -> date | datetime:
         raise InvalidError(str(error), code=error.code, fields=[FieldProblem(field, str(error), error.code)]) from error
 
 
-def _local(field: str, text: str) -> datetime:
-    """A local time with hours."""
+def local_time(field: str, text: str) -> datetime:
+    """A local time with hours.
+
+    Raises:
+        InvalidError: ``time_not_local``, or it is no time.
+    """
     moment = _moment(field, text)
     if not isinstance(moment, datetime) or moment.tzinfo is not None:
         message = f"{text!r} must be a local time with hours, such as 2026-08-30T05:00, without Z or offset"

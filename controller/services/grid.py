@@ -105,7 +105,7 @@ class GridService:
             GridItem(
                 programme=line.programme,
                 when=when,
-                gaps=line.gaps,
+                gaps=line.gaps if line.hole is not None or not (when.sounds or when.quiet) else (),
                 moved=when.recurrence != when.start,
                 on_air=sounding.get((line.programme.id, when.recurrence), 0),
                 editable=line.editable and when.start > now,

@@ -52,6 +52,7 @@ class RelaySpec:
 
 
 ContentSpec = RecordedSpec | RelaySpec
+Replacements = tuple[tuple[datetime, RecordedSpec], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +79,13 @@ class ProgrammeSpec:
     slot: timedelta | None = None
     max_delay: timedelta = timedelta(minutes=10)
     moved: Moves = ()
+    replaced: Replacements = ()  # sounds of single occurrences, by their own local times
 
     @property
     def recordings(self) -> tuple[str, ...]:
         """Ids of every recording it uses."""
-        return self.content.recordings if isinstance(self.content, RecordedSpec) else self.content.fallback
+        usual = self.content.recordings if isinstance(self.content, RecordedSpec) else self.content.fallback
+        return (*usual, *(each for _, content in self.replaced for each in content.recordings))
 
 
 def time_text(moment: date | datetime) -> str:
@@ -108,6 +111,11 @@ def decode_content(value: Mapping[str, Any]) -> ContentSpec:
     """Content from plain JSON values."""
     if value["kind"] == "relay":
         return RelaySpec(value["source"], tuple(value["fallback"]))
+    return decode_recorded(value)
+
+
+def decode_recorded(value: Mapping[str, Any]) -> RecordedSpec:
+    """Recordings from plain JSON values."""
     return RecordedSpec(
         tuple(value["recordings"]),
         value["repeat"],
@@ -151,6 +159,7 @@ def columns_of(spec: ProgrammeSpec) -> dict[str, Any]:
         "exdates": [time_text(each) for each in when.exdates],
         "rdates": [time_text(each) for each in when.rdates],
         "moved": {time_text(old): time_text(new) for old, new in spec.moved},
+        "replaced": {time_text(old): encode_content(content) for old, content in spec.replaced},
         "content": encode_content(spec.content),
         "targets": encode_targets(spec.targets),
         "late": encode_late(spec.late),
@@ -183,5 +192,8 @@ def spec_of(row: Mapping[str, Any]) -> ProgrammeSpec:
         max_delay=timedelta(seconds=row["max_delay_s"]),
         moved=tuple(
             (datetime.fromisoformat(old), datetime.fromisoformat(new)) for old, new in sorted(row["moved"].items())
+        ),
+        replaced=tuple(
+            (datetime.fromisoformat(old), decode_recorded(content)) for old, content in sorted(row["replaced"].items())
         ),
     )

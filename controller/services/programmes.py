@@ -17,20 +17,22 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Final
 
 from controller.services.catalogue import Catalogue, ProgrammeEntry
 from controller.services.context import Actor, Clock, Permission
 from controller.services.directory import Directory
 from controller.services.errors import ConflictError, FieldProblem, InvalidError, NotFoundError
+from controller.services.exceptions import without
 from controller.services.programme_model import PLANNABLE, ProgrammeSpec, RelaySpec, columns_of
-from controller.services.rulebook import Rulebook
+from controller.services.rulebook import Gap, Rulebook
 from controller.store import Database, Transaction, tables
 from controller.store.ids import new_id
 from schedules.arbiter import Situation, Span, timeline
 from schedules.compiler import Problem, check_rule, compile_plan
 from schedules.model import Item
-from schedules.recurrence import RecurrenceError, expand
+from schedules.recurrence import RecurrenceError, expand, resolve, zone_of
 from schedules.rules import Rule
 
 #: The furthest ahead a preview looks.
@@ -39,6 +41,11 @@ MAX_PREVIEW: Final = timedelta(days=31)
 MAX_PREVIEWED: Final = 200
 #: A preview of a rule that is not written yet needs an id.
 DRAFT_ID: Final = "draft"
+
+#: What is found out about a programme before it is written.
+Finding = Gap | Problem
+#: Every other programme is as it is.
+NOBODY: Final[Mapping[str, ProgrammeSpec | None]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +77,7 @@ class ProgrammeService:
         self._catalogue = catalogue
         self._rulebook = rulebook
         self._clock = clock
-        self._turn = asyncio.Lock()  # two that overlap each other must not both pass the check
+        self.turn = asyncio.Lock()  # two that overlap each other must not both pass the check
 
     def readable(self, actor: Actor) -> list[ProgrammeEntry]:
         """The programmes the actor may know of."""
@@ -97,6 +104,55 @@ class ProgrammeService:
             InvalidError: with a field entry for each problem; its code is that of the first.
             NotFoundError, ForbiddenError: a place does not exist, or the right to schedule there is missing.
         """
+        rule, found = await self._judge(actor, spec, programme_id, {})
+        stopping = [(each.code, each.message) for each in found if isinstance(each, Gap) or not each.warning]
+        if stopping or rule is None:
+            raise _refusal(stopping)
+        return Checked(rule, tuple(each for each in found if isinstance(each, Problem)))
+
+    async def judge(
+        self,
+        actor: Actor,
+        spec: ProgrammeSpec,
+        programme_id: str | None,
+        *,
+        beside: Mapping[str, ProgrammeSpec | None] = NOBODY,
+    ) -> tuple[Finding, ...]:
+        """What stands against a programme, and what its author should know. ``beside``: others as they will be then.
+
+        Raises:
+            InvalidError: it is no programme at all.
+            NotFoundError, ForbiddenError: a place does not exist, or the right to schedule there is missing.
+        """
+        return (await self._judge(actor, spec, programme_id, beside))[1]
+
+    async def approve(
+        self,
+        actor: Actor,
+        spec: ProgrammeSpec,
+        programme_id: str | None,
+        *,
+        beside: Mapping[str, ProgrammeSpec | None] = NOBODY,
+    ) -> tuple[Finding, ...]:
+        """The warnings of :meth:`judge`.
+
+        Raises:
+            InvalidError: with a field entry for each problem that is more than a warning.
+            NotFoundError, ForbiddenError: see :meth:`judge`.
+        """
+        found = await self.judge(actor, spec, programme_id, beside=beside)
+        stopping = [(each.code, each.message) for each in found if isinstance(each, Gap) or not each.warning]
+        if stopping:
+            raise _refusal(stopping)
+        return found
+
+    async def _judge(
+        self,
+        actor: Actor,
+        spec: ProgrammeSpec,
+        programme_id: str | None,
+        beside: Mapping[str, ProgrammeSpec | None],
+    ) -> tuple[Rule | None, tuple[Finding, ...]]:
         self._require_places(actor, spec)
         if spec.priority not in PLANNABLE:
             names = ", ".join(f"{each.name.lower()} ({each:d})" for each in sorted(PLANNABLE))
@@ -105,20 +161,21 @@ class ProgrammeService:
             raise InvalidError("a relay needs a slot: how long it is carried", code="slot_missing")
         rule, gaps = self._rulebook.rule(programme_id or DRAFT_ID, spec)
         if gaps or rule is None:
-            raise _refusal([(gap.code, gap.message) for gap in gaps])
-        others, _ = self._rulebook.rules(
-            entry for entry in self._catalogue.active_programmes() if entry.id != programme_id
-        )
+            return None, gaps
+        others = self._others(programme_id, beside)
         settings = [self._directory.effective_settings(each) for each in sorted(rule.targets)]
         now = self._clock.now()
         try:
-            found = await asyncio.to_thread(check_rule, rule, others, settings, now=now)
+            return rule, await asyncio.to_thread(check_rule, rule, others, settings, now=now)
         except RecurrenceError as error:
             raise _refusal([(error.code, str(error))]) from error
-        stopping = [(each.code, each.message) for each in found if not each.warning]
-        if stopping:
-            raise _refusal(stopping)
-        return Checked(rule, tuple(found))
+
+    def _others(self, programme_id: str | None, beside: Mapping[str, ProgrammeSpec | None]) -> tuple[Rule, ...]:
+        """The rules of all other programmes, those in ``beside`` as they are to be (None: gone)."""
+        active = [entry for entry in self._catalogue.active_programmes() if entry.id != programme_id]
+        others, _ = self._rulebook.rules(entry for entry in active if entry.id not in beside)
+        made = (self._rulebook.rule(each, spec)[0] for each, spec in beside.items() if spec is not None)
+        return (*others, *(rule for rule in made if rule is not None))
 
     async def create(self, actor: Actor, spec: ProgrammeSpec) -> tuple[ProgrammeEntry, Checked]:
         """Put a programme on the grid.
@@ -126,15 +183,13 @@ class ProgrammeService:
         Raises:
             InvalidError, NotFoundError, ForbiddenError: see :meth:`check`.
         """
-        async with self._turn:
+        async with self.turn:
             return await self._create(actor, spec)
 
     async def _create(self, actor: Actor, spec: ProgrammeSpec) -> tuple[ProgrammeEntry, Checked]:
         checked = await self.check(actor, spec)
         async with self._db.transaction(actor) as tx:
-            row = tables.Programme(
-                id=new_id("pr"), created_by=actor.user_id, created_at=self._clock.now(), **columns_of(spec)
-            )
+            row = self._new_row(actor, spec)
             tx.session.add(row)
             tx.audit("programme.create", row.id, columns_of(spec))
             return self._publish(tx, row), checked
@@ -148,23 +203,93 @@ class ProgrammeService:
             ConflictError: ``changed_since`` (another version by now), or ``programme_over``.
             InvalidError, NotFoundError, ForbiddenError: see :meth:`check`.
         """
-        entry = self._catalogue.programme(programme_id)
-        self._directory.require(actor, Permission.SCHEDULE, entry.spec.area_id)
-        self._require_places(actor, entry.spec)
-        if not entry.active:
-            raise ConflictError(f"the programme is {entry.state}; make a new one", code="programme_over")
-        async with self._turn:
+        self.editable(actor, programme_id, None)
+        async with self.turn:
             return await self._change(actor, programme_id, spec, version)
 
     async def _change(
         self, actor: Actor, programme_id: str, spec: ProgrammeSpec, version: int | None
     ) -> tuple[ProgrammeEntry, Checked]:
         checked = await self.check(actor, spec, programme_id=programme_id)
+        return await self.rewrite(actor, programme_id, spec, version=version, action="programme.change"), checked
+
+    # --- for those who edit occurrences; they hold ``turn`` and have asked ``approve`` ------------------------------
+
+    def editable(self, actor: Actor, programme_id: str, version: int | None) -> ProgrammeEntry:
+        """A programme the actor may change. ``version``: the one they saw.
+
+        Raises:
+            NotFoundError, ForbiddenError: it is not there, or not theirs.
+            ConflictError: ``changed_since``, ``programme_over``.
+        """
+        entry = self._catalogue.programme(programme_id)
+        self._directory.require(actor, Permission.SCHEDULE, entry.spec.area_id)
+        self._require_places(actor, entry.spec)
+        if not entry.active:
+            raise ConflictError(f"the programme is {entry.state}; make a new one", code="programme_over")
+        if version is not None and entry.version != version:
+            raise _changed_since()
+        return entry
+
+    async def rewrite(
+        self,
+        actor: Actor,
+        programme_id: str,
+        spec: ProgrammeSpec,
+        *,
+        version: int | None,
+        action: str,
+        details: Mapping[str, Any] | None = None,
+    ) -> ProgrammeEntry:
+        """Write what a programme says from now on.
+
+        Raises:
+            ConflictError: ``changed_since``.
+        """
         async with self._db.transaction(actor) as tx:
-            row = await tx.session.get_one(tables.Programme, programme_id)
-            if version is not None and row.version != version:
-                raise ConflictError("somebody changed the programme meanwhile; look again", code="changed_since")
-            return self._update(tx, row, columns_of(spec), "programme.change"), checked
+            row = await self._row(tx, programme_id, version)
+            return self._update(tx, row, columns_of(spec), action, details)
+
+    async def divide(
+        self, actor: Actor, programme_id: str, kept: ProgrammeSpec, following: ProgrammeSpec, version: int
+    ) -> tuple[ProgrammeEntry, ProgrammeEntry]:
+        """End a programme and begin the one that follows it, both or neither.
+
+        Raises:
+            ConflictError: ``changed_since``.
+        """
+        async with self._db.transaction(actor) as tx:
+            row = await self._row(tx, programme_id, version)
+            made = self._new_row(actor, following)
+            tx.session.add(made)
+            tx.audit("programme.create", made.id, {**columns_of(following), "split_from": programme_id})
+            changed = self._update(tx, row, columns_of(kept), "programme.split", {"following": made.id})
+            return changed, self._publish(tx, made)
+
+    async def join(
+        self, actor: Actor, programme_id: str, spec: ProgrammeSpec, following_id: str, version: int
+    ) -> ProgrammeEntry:
+        """Give a programme back what follows it, and withdraw that, both or neither.
+
+        Raises:
+            ConflictError: ``changed_since``.
+        """
+        async with self._db.transaction(actor) as tx:
+            row = await self._row(tx, programme_id, version)
+            other = await tx.session.get_one(tables.Programme, following_id)
+            self._update(tx, other, {"state": "withdrawn"}, "programme.withdraw", {"joined_to": programme_id})
+            return self._update(tx, row, columns_of(spec), "programme.join", {"following": following_id})
+
+    async def _row(self, tx: Transaction, programme_id: str, version: int | None) -> tables.Programme:
+        row = await tx.session.get_one(tables.Programme, programme_id)
+        if version is not None and row.version != version:
+            raise _changed_since()
+        return row
+
+    def _new_row(self, actor: Actor, spec: ProgrammeSpec) -> tables.Programme:
+        return tables.Programme(
+            id=new_id("pr"), created_by=actor.user_id, created_at=self._clock.now(), **columns_of(spec)
+        )
 
     async def withdraw(self, actor: Actor, programme_id: str, recurrence: datetime | None = None) -> frozenset[str]:
         """Take a programme (or the occurrence with this RECURRENCE-ID) out of all plans; returns its clusters.
@@ -190,8 +315,9 @@ class ProgrammeService:
                 self._update(tx, row, {"state": "withdrawn"}, "programme.withdraw")
             else:
                 stamp = recurrence.astimezone(UTC).isoformat(timespec="seconds")
-                exdates = sorted({*row.exdates, stamp})
-                self._update(tx, row, {"exdates": exdates}, "programme.withdraw_one", {"recurrence": stamp})
+                left = columns_of(without(ProgrammeEntry.of(row).spec, recurrence))
+                said = {"exdates": sorted({*row.exdates, stamp}), "moved": left["moved"], "replaced": left["replaced"]}
+                self._update(tx, row, said, "programme.withdraw_one", {"recurrence": stamp})
         return self._rulebook.clusters(entry.spec.targets)
 
     async def preview(
@@ -236,6 +362,8 @@ class ProgrammeService:
             for each in entry.spec.recurrence.exdates
             if isinstance(each, datetime) and each.tzinfo is not None
         }
+        zone = zone_of(entry.spec.recurrence.timezone)
+        already |= {resolve(old, zone) for old, _ in entry.spec.moved}
         if moment not in {each.astimezone(UTC) for each in found} | already:
             raise NotFoundError(
                 f"the programme has no occurrence at {recurrence.isoformat()}; see its preview",
@@ -280,6 +408,10 @@ def _preview(
         previews.append(Preview(cluster.cluster_id, rule.id, spans, own))
     problems = tuple(each for each in compiled.problems if each.rule_id == rule.id)
     return tuple(previews), problems
+
+
+def _changed_since() -> ConflictError:
+    return ConflictError("somebody changed the programme meanwhile; look again", code="changed_since")
 
 
 def _refusal(found: list[tuple[str, str]]) -> InvalidError:

@@ -67,8 +67,10 @@ class Rulebook:
         content, gaps = self._content(spec)
         if content is None:
             return None, gaps
+        replaced, holes = self._replaced(spec)
+        gaps += holes
         try:
-            return self._rule(rule_id, spec, content), gaps
+            return self._rule(rule_id, spec, content, replaced), gaps
         except ValueError as error:
             return None, (*gaps, Gap("contradiction", str(error)))
 
@@ -136,8 +138,21 @@ class Rulebook:
             return before
         return _Made(parts, *self.rule(entry.id, entry.spec))
 
+    def _replaced(self, spec: ProgrammeSpec) -> tuple[tuple[tuple[datetime, RecordedContent], ...], tuple[Gap, ...]]:
+        """The sounds of single occurrences; one that cannot sound is without recordings, and told."""
+        zone = zone_of(spec.recurrence.timezone)
+        found: list[tuple[datetime, RecordedContent]] = []
+        holes: tuple[Gap, ...] = ()
+        for local, said in spec.replaced:
+            refs, gaps = self.references(said.recordings)
+            content, more = (None, gaps) if gaps else self._recorded(said, refs)
+            found.append((resolve(local, zone), content or RecordedContent(())))
+            holes += more
+        return tuple(found), holes
+
     def _content(self, spec: ProgrammeSpec) -> tuple[RuleContent | None, tuple[Gap, ...]]:
-        refs, gaps = self.references(spec.recordings)
+        own = spec.content.recordings if isinstance(spec.content, RecordedSpec) else spec.content.fallback
+        refs, gaps = self.references(own)
         if isinstance(spec.content, RelaySpec):
             source = self._catalogue.sources.get(spec.content.source)
             if source is None or source.state != "active":
@@ -149,7 +164,7 @@ class Rulebook:
 
     def _recorded(
         self, content: RecordedSpec, refs: tuple[RecordingRef, ...]
-    ) -> tuple[RuleContent | None, tuple[Gap, ...]]:
+    ) -> tuple[RecordedContent | None, tuple[Gap, ...]]:
         if not refs:
             return None, (Gap("no_content", "a programme needs at least one recording"),)
         try:
@@ -159,7 +174,13 @@ class Rulebook:
         except ValueError as error:
             return None, (Gap("contradiction", str(error)),)
 
-    def _rule(self, rule_id: str, spec: ProgrammeSpec, content: RuleContent) -> Rule:
+    def _rule(
+        self,
+        rule_id: str,
+        spec: ProgrammeSpec,
+        content: RuleContent,
+        replaced: tuple[tuple[datetime, RecordedContent], ...] = (),
+    ) -> Rule:
         zone = zone_of(spec.recurrence.timezone)
 
         def instant(local: datetime) -> datetime:
@@ -178,6 +199,7 @@ class Rulebook:
             slot=spec.slot,
             max_delay=spec.max_delay,
             moved=tuple((instant(old), instant(new)) for old, new in spec.moved),
+            replaced=replaced,
         )
 
 

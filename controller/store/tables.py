@@ -195,6 +195,7 @@ class Programme(Table, table=True):
     exdates: list[str] = Field(default_factory=list, sa_type=JSON)
     rdates: list[str] = Field(default_factory=list, sa_type=JSON)
     moved: dict[str, str] = Field(default_factory=dict, sa_type=JSON)  # recurrence -> new local start
+    replaced: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)  # recurrence -> content
     content: dict[str, Any] = Field(sa_type=JSON)
     targets: dict[str, list[str]] = Field(sa_type=JSON)  # {areas: [...], clusters: [...]}
     late: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)

@@ -15,11 +15,11 @@ from itertools import pairwise
 
 from schedules.airtime import may_sound
 from schedules.compiler.compiling import EXCLUSIVE
-from schedules.compiler.layout import lay_out, length_of, uncovered
+from schedules.compiler.layout import Sounds, length_of, uncovered
 from schedules.compiler.occurrences import MAX_A_DAY, Occurrence, next_occurrence, occurrences
 from schedules.compiler.plan import Problem
-from schedules.model import ClusterSettings, Overrun, Recorded
-from schedules.rules import RecordedContent, RelayContent, Rule
+from schedules.model import ClusterSettings, Overrun
+from schedules.rules import RelayContent, Rule
 
 #: How far ahead occurrences are looked at: two months show every weekly and monthly collision.
 HORIZON = timedelta(days=62)
@@ -33,14 +33,15 @@ class _Subject:
 
     rule: Rule
     clusters: tuple[ClusterSettings, ...]
-    sounds: dict[tuple[str, ...], Recorded | None]
+    sounds: dict[tuple[str, ...], Sounds]
     found: tuple[Occurrence, ...]
     too_many: bool
 
     @property
     def longest(self) -> timedelta:
         """The length of an occurrence where it is longest."""
-        return max((length_of(self.rule, sound) for sound in self.sounds.values()), default=timedelta(0))
+        lengths = (length_of(self.rule, sound) for sounds in self.sounds.values() for sound in sounds.all)
+        return max(lengths, default=timedelta(0))
 
 
 def check_rule(
@@ -64,10 +65,7 @@ def check_rule(
 
 def _subject(rule: Rule, clusters: Sequence[ClusterSettings], now: datetime) -> _Subject:
     reached = tuple(cluster for cluster in clusters if cluster.cluster_id in rule.targets)
-    sounds: dict[tuple[str, ...], Recorded | None] = {}
-    for languages in sorted({cluster.languages for cluster in reached}):
-        content = rule.content
-        sounds[languages] = lay_out(content, languages) if isinstance(content, RecordedContent) else None
+    sounds = {languages: Sounds(rule, languages) for languages in sorted({cluster.languages for cluster in reached})}
     found, too_many = occurrences(rule, now, now + HORIZON)
     if not found:
         later = next_occurrence(rule, now)
@@ -126,7 +124,7 @@ def _lengths(subject: _Subject) -> Iterator[Problem]:
             message = f"it lasts {_minutes(longest)}; the longest allowed there is {_minutes(cap)}"
             yield Problem("too_long", message, rule.id, cluster.cluster_id)
             break
-    durations = [sound.duration for sound in subject.sounds.values() if sound is not None]
+    durations = [sound.duration for sounds in subject.sounds.values() for sound in sounds.all if sound is not None]
     if rule.slot is not None and durations and max(durations) > rule.slot:
         what = "is cut" if rule.overrun is Overrun.CUT_WITH_FADE else "runs over"
         message = f"it lasts {_minutes(max(durations))} and {what} at the end of its slot of {_minutes(rule.slot)}"
@@ -143,8 +141,9 @@ def _quiet(subject: _Subject) -> Iterator[Problem]:
     kinds = {(c.languages, c.timezone, c.quiet_hours): c for c in reversed(subject.clusters)}
     hits: list[tuple[datetime, ClusterSettings]] = []
     for cluster in kinds.values():
-        length = length_of(rule, subject.sounds[cluster.languages])
+        sounds = subject.sounds[cluster.languages]
         for occurrence in subject.found:
+            length = length_of(rule, sounds.of(occurrence.recurrence))
             if not may_sound(cluster, rule.priority, occurrence.start, occurrence.start + length):
                 hits.append((occurrence.start, cluster))
                 break

@@ -21,7 +21,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 
 from schedules.airtime import may_sound
-from schedules.compiler.layout import item_of, lay_out
+from schedules.compiler.layout import Sounds, item_of
 from schedules.compiler.occurrences import Occurrence, occurrences
 from schedules.compiler.plan import CompiledPlan, DayPlan, Problem
 from schedules.ladder import Priority
@@ -189,23 +189,29 @@ class _Compilation:
         return share
 
     def _make_share(self, work: _RuleWork, place: _Place, example: ClusterSettings) -> _Share:
-        rule, sound = work.rule, None
-        if isinstance(rule.content, RecordedContent):
-            sound = lay_out(rule.content, place.languages)
-            if sound is None or sound.frames == 0:
-                message = f"{rule.title!r} has no recording in {', '.join(place.languages) or 'any language'}"
-                return _Share((), (Problem("language_uncovered", message, rule.id, example.cluster_id, warning=True),))
-        made = work.items.setdefault(sound, {})
+        rule, sounds = work.rule, Sounds(work.rule, place.languages)
         zone = zone_of(place.timezone)
         kept: list[tuple[date, Item]] = []
         problems: list[Problem] = []
+        if sounds.usual_is_lacking:
+            message = f"{rule.title!r} has no recording in {', '.join(place.languages) or 'any language'}"
+            lacking = Problem("language_uncovered", message, rule.id, example.cluster_id, warning=True)
+            if not rule.replaced:
+                return _Share((), (lacking,))
+            problems.append(lacking)
+        quiet = False
         for occurrence in work.found:
+            if sounds.is_lacking(occurrence.recurrence):
+                continue
+            sound = sounds.of(occurrence.recurrence)
+            made = work.items.setdefault(sound, {})
             item = made.get(occurrence)
             if item is None:
                 item = made[occurrence] = item_of(rule, sound, occurrence.recurrence, occurrence.start)
             if may_sound(example, item.priority, item.start, item.nominal_end):
                 kept.append((item.start.astimezone(zone).date(), item))
-            elif not problems:
+            elif not quiet:
+                quiet = True
                 message = f"{rule.title!r} would sound in quiet hours; those occurrences are left out"
                 problems.append(Problem("quiet_hours", message, rule.id, example.cluster_id, item.start))
         return _Share(tuple(kept), tuple(problems))
@@ -239,9 +245,12 @@ def _same(before: tuple[_Share, ...], now: tuple[_Share, ...]) -> bool:
 
 
 def _is_approved(rule: Rule) -> bool:
-    if isinstance(rule.content, RecordedContent):
-        return all(ref.approval is not None for ref in rule.content.recordings)
-    return all(clip.approval is not None for clip in rule.content.fallback)
+    approved = (
+        ref.approval
+        for each in rule.contents
+        for ref in (each.recordings if isinstance(each, RecordedContent) else each.fallback)
+    )
+    return all(approval is not None for approval in approved)
 
 
 def _rules_by_cluster(

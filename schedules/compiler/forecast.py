@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from schedules.airtime import may_sound
-from schedules.compiler.layout import lay_out, length_of
+from schedules.compiler.layout import Sounds, length_of
 from schedules.compiler.occurrences import occurrences
 from schedules.model import ClusterSettings
-from schedules.rules import RecordedContent, Rule
+from schedules.rules import Rule
 
 #: How long before a window an occurrence may have begun that still sounds in it: half a day covers every cap.
 REACH = timedelta(hours=12)
@@ -60,8 +60,8 @@ def forecast(rule: Rule, kinds: Sequence[Kind], begin: datetime, end: datetime) 
         begin: aware UTC.
         end: aware UTC, after ``begin``.
     """
-    reached = [(kind, rule.targets & kind.clusters) for kind in kinds]
-    reached = [(kind, clusters) for kind, clusters in reached if clusters]
+    meant = ((kind, rule.targets & kind.clusters) for kind in kinds)
+    reached = [(kind, clusters, Sounds(rule, kind.example.languages)) for kind, clusters in meant if clusters]
     reach = max(REACH, rule.slot or timedelta(0))
     found, too_many = occurrences(rule, begin - reach, end)
     made = []
@@ -72,18 +72,18 @@ def forecast(rule: Rule, kinds: Sequence[Kind], begin: datetime, end: datetime) 
     return tuple(made), too_many
 
 
-def _at(rule: Rule, reached: Sequence[tuple[Kind, frozenset[str]]], recurrence: datetime, start: datetime) -> Forecast:
+def _at(
+    rule: Rule, reached: Sequence[tuple[Kind, frozenset[str], Sounds]], recurrence: datetime, start: datetime
+) -> Forecast:
     sounds: set[str] = set()
     quiet: set[str] = set()
     lacking: set[str] = set()
     longest = rule.slot or timedelta(0)
-    content = rule.content
-    for kind, clusters in reached:
-        sound = lay_out(content, kind.example.languages) if isinstance(content, RecordedContent) else None
-        if isinstance(content, RecordedContent) and (sound is None or sound.frames == 0):
+    for kind, clusters, heard in reached:
+        if heard.is_lacking(recurrence):
             lacking |= clusters
             continue
-        length = length_of(rule, sound)
+        length = length_of(rule, heard.of(recurrence))
         longest = max(longest, length)
         fits = may_sound(kind.example, rule.priority, start, start + length)
         (sounds if fits else quiet).update(clusters)

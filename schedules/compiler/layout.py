@@ -46,6 +46,36 @@ def _for_languages(recordings: tuple[RecordingRef, ...], languages: tuple[str, .
         yield from (ref for _, ref in sorted(known, key=lambda pair: pair[0]))
 
 
+class Sounds:
+    """What a rule's occurrences sound at clusters with these languages. None stands for a relay, or for nothing."""
+
+    def __init__(self, rule: Rule, languages: tuple[str, ...]) -> None:
+        self._recorded = isinstance(rule.content, RecordedContent)
+        self.usual = lay_out(rule.content, languages) if isinstance(rule.content, RecordedContent) else None
+        self._special = {name: lay_out(content, languages) for name, content in rule.replaced}
+
+    def of(self, recurrence: datetime) -> Recorded | None:
+        """The sound of the occurrence with this RECURRENCE-ID."""
+        return self._special.get(recurrence, self.usual)
+
+    def is_lacking(self, recurrence: datetime) -> bool:
+        """Whether that occurrence has no recording for these languages."""
+        return self._is_silent(self.of(recurrence))
+
+    @property
+    def usual_is_lacking(self) -> bool:
+        """Whether the rule has no recording for these languages, but maybe for single occurrences."""
+        return self._is_silent(self.usual)
+
+    @property
+    def all(self) -> tuple[Recorded | None, ...]:
+        """Every sound of it."""
+        return (self.usual, *self._special.values())
+
+    def _is_silent(self, sound: Recorded | None) -> bool:
+        return self._recorded and (sound is None or sound.frames == 0)
+
+
 def uncovered(content: RecordedContent, languages: tuple[str, ...]) -> tuple[str, ...]:
     """The cluster's languages that the rule speaks not, if it speaks any language at all."""
     spoken = {ref.language for ref in content.recordings} - {None}

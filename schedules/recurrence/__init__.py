@@ -9,6 +9,7 @@ from schedules.recurrence.errors import RecurrenceError
 from schedules.recurrence.expansion import Recurrence, expand
 from schedules.recurrence.local_time import parse_time, resolve, zone_of
 from schedules.recurrence.parts import Freq, RuleParts, parse_rrule
+from schedules.recurrence.splitting import split
 
 __all__ = [
     "Freq",
@@ -19,5 +20,6 @@ __all__ = [
     "parse_rrule",
     "parse_time",
     "resolve",
+    "split",
     "zone_of",
 ]

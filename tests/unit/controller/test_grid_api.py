@@ -162,3 +162,44 @@ async def test_what_nobody_reported_is_told(staff: Staff) -> None:
     unheard = [datetime.fromisoformat(item["start"]) for item in today["wrong"]["unheard"]]
     assert unheard
     assert all(start <= datetime.now(UTC) - timedelta(minutes=30) for start in unheard)
+
+
+async def test_edits_of_the_grid_and_their_undoing(staff: Staff) -> None:
+    area = await staff.made("/api/v1/areas", {"name": "A Vao", "kind": "xã"})
+    await staff.made("/api/v1/clusters", {"name": "1", "area_id": area})
+    made = await programme(staff, area, await recording(staff, area, "rc_a"))
+
+    async def items() -> list[dict[str, Any]]:
+        return list((await staff.call("GET", f"/api/v1/schedule?{span()}"))[1]["items"])
+
+    third = (await items())[2]
+    at = f"/api/v1/programmes/{made}/occurrences/{third['recurrence']}"
+    later = datetime.fromisoformat(third["start"]) + timedelta(minutes=30)
+    night = datetime.fromisoformat(third["start"]) + timedelta(hours=10)
+    status, seen = await staff.call("POST", f"{at}/preview", {"start": local(night)})
+    assert (status, seen["ok"], [each["code"] for each in seen["problems"]]) == (200, False, ["quiet_hours"])
+    status, seen = await staff.call("POST", f"{at}/preview", {"start": local(later), "scope": "following"})
+    assert (status, seen) == (200, {"ok": True, "problems": []})
+    status, moved = await staff.call("POST", f"{at}/move", {"version": 1, "start": local(later)})
+    assert (status, moved["programme"]["version"], moved["before"]["start"]) == (200, 2, None)
+    shown = (await items())[2]
+    assert (shown["recurrence"], shown["moved"], shown["version"]) == (third["recurrence"], True, 2)
+    assert datetime.fromisoformat(shown["start"]) == later
+    status, late = await staff.call("POST", f"{at}/move", {"version": 1, **moved["before"]})
+    assert (status, late["code"]) == (409, "changed_since")
+    assert (await staff.call("POST", f"{at}/move", {"version": 2, **moved["before"]}))[0] == 200
+    assert (await items())[2] == {**third, "version": 3}
+
+    status, cut = await staff.call(
+        "POST", f"{at}/split", {"version": 3, "start": local(later), "title": "Bản tin muộn"}
+    )
+    assert (status, cut["following"]["title"]) == (201, "Bản tin muộn")
+    assert {item["programme_id"] for item in (await items())[2:]} == {cut["following"]["id"]}
+    body = {"version": cut["programme"]["version"], "programme": cut["before"], "following": cut["following"]["id"]}
+    status, whole = await staff.call("POST", f"/api/v1/programmes/{made}/join", body)
+    assert (status, whole["rrule"]) == (200, "FREQ=DAILY")
+    assert [item["start"] for item in await items()][2] == third["start"]
+    for name in ("yesterday", "2026-11-21"):
+        path = f"/api/v1/programmes/{made}/occurrences/{name}/move"
+        status, refused = await staff.call("POST", path, {"version": 5, "cancelled": True})
+        assert (status, refused["code"]) == (404, "occurrence_not_found")

@@ -69,6 +69,9 @@ specs = st.builds(
     slot=st.one_of(st.none(), seconds(1, 3600)),
     max_delay=seconds(0, 3600),
     moved=st.dictionaries(moments, moments, max_size=3).map(lambda moves: tuple(sorted(moves.items()))),
+    replaced=st.dictionaries(
+        moments, st.builds(RecordedSpec, st.lists(ids, min_size=1, max_size=3).map(tuple)), max_size=3
+    ).map(lambda found: tuple(sorted(found.items(), key=lambda each: each[0]))),
 )
 
 
