@@ -151,11 +151,12 @@ class GridService:
 
     def _length(self, entry: ProgrammeEntry) -> timedelta:
         """How long it will be once its recordings may sound, as far as they have a length."""
-        if entry.spec.slot is not None or isinstance(entry.spec.content, RelaySpec):
+        content = entry.spec.content
+        if entry.spec.slot is not None or isinstance(content, RelaySpec):
             return entry.spec.slot or timedelta(0)
-        known = (self._catalogue.recordings.get(each) for each in entry.spec.recordings)
+        known = (self._catalogue.recordings.get(each) for each in content.recordings)
         frames = sum(int(each.frames) for each in known if each is not None and each.frames is not None)
-        once, content = timedelta(seconds=frames / SAMPLE_RATE), entry.spec.content
+        once = timedelta(seconds=frames / SAMPLE_RATE)
         return once * content.repeat + content.gap * (content.repeat - 1)
 
     def _sounding(self, actor: Actor) -> Mapping[tuple[str, datetime | None], int]:
