@@ -27,7 +27,7 @@ bench-setup:  ## installs the peers that the benchmarks compare with
 	@scripts/setup bench 1>&2
 
 bench: bench-setup  ## the figures README quotes, each with its peer in the same run
-	@failed=; for name in plan ingest agent live emergency fanout sync; do \
+	@failed=; for name in plan ingest agent live emergency fanout sync console; do \
 		$(PY) -m benchmarks.$$name || failed="$$failed $$name"; \
 	done; test -z "$$failed" || { echo "goals missed in:$$failed"; exit 1; }
 

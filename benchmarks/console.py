@@ -1,0 +1,187 @@
+"""The console in a real Chromium against a real controller: first page, a change that shows, a full week that scrolls.
+
+A district of 13 communes with 1 500 clusters and 2 000 occurrences a week is seeded over the API. Each page is opened by
+a browser that has never been there (nothing cached), and is usable when its heading is there and nothing says that it is
+still loading. A change is made over the API; it shows when its words are on a page that was open before. The week is
+scrolled by the wheel while the page counts its own animation frames. Scripts are counted as they come over the wire.
+"""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from playwright.sync_api import Browser, Response, sync_playwright
+
+from audio.pcm import write_wav
+from benchmarks.report import Case, at_most, note, parser, report
+from tests.browser.people import Person
+from tests.system.boxes import recorded
+from tests.system.desk import Desk, local
+
+_BENCH: Final = "console"
+_COMMUNES: Final = 13
+_CLUSTERS: Final = 1_500
+_A_DAY: Final = 22  # programmes of each commune: 13 × 22 × 7 = 2 002 a week
+_IMPORT: Final = 500
+_ROUNDS: Final = 5
+_SCROLL_S: Final = 4.0
+_FLAGS: Final = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+                 "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--mute-audio")  # fmt: skip
+_READY: Final = (
+    "document.querySelector('main h1') !== null && document.querySelector('main [aria-busy=\"true\"]') === null"
+)
+#: Counts frames and the longest pause between two.
+_FRAMES: Final = """(seconds) => new Promise((done) => {
+  const times = [];
+  const each = (at) => {
+    times.push(at);
+    if (at - times[0] < seconds * 1000) requestAnimationFrame(each);
+    else done(times.slice(1).map((time, index) => time - times[index]));
+  };
+  requestAnimationFrame(each);
+})"""
+
+
+def seed(desk: Desk, folder: Path) -> str:
+    """Fill the district; the area of all of it."""
+    district = desk.area("Huyện")
+    communes = [desk.area(f"Xã {number:02}", parent_id=district) for number in range(_COMMUNES)]
+    clusters = [
+        {"name": f"{number:04} Cụm", "area_id": communes[number % _COMMUNES], "latitude": 16.4 + number % 40 / 100,
+         "longitude": 106.7 + number // 40 / 100}
+        for number in range(_CLUSTERS)
+    ]  # fmt: skip
+    sound = folder / "bulletin.wav"
+    write_wav(sound, np.asarray(0.2 * np.sin(np.arange(10 * 48_000) / 20), np.float32))
+    content = recorded(desk.recording(district, sound))
+    morning = (datetime.now(UTC) + timedelta(days=1)).replace(hour=22, minute=0, second=0)
+    with desk.api() as api:
+        for at in range(0, _CLUSTERS, _IMPORT):
+            api.post("/api/v1/clusters/import", {"clusters": clusters[at : at + _IMPORT]})
+        for commune in communes:
+            for slot in range(_A_DAY):
+                body = {"area_id": commune, "title": f"Bản tin {slot + 1}", "targets": {"areas": [commune]},
+                        "dtstart": local(morning + timedelta(minutes=40 * slot)), "rrule": "FREQ=DAILY",
+                        "content": content}  # fmt: skip
+                api.post("/api/v1/programmes", body)
+    return district
+
+
+def measure(rounds: int) -> Iterator[Case]:
+    """All cases."""
+    program = shutil.which("chromium")
+    if program is None:
+        raise SystemExit("no Chromium here: run scripts/setup test")
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="loa-console-")))
+        desk = stack.enter_context(Desk(folder))
+        note(f"seeding {_CLUSTERS} clusters and {7 * _A_DAY * _COMMUNES} occurrences a week")
+        district = seed(desk, folder)
+        playwright = stack.enter_context(sync_playwright())
+        browser = playwright.chromium.launch(executable_path=program, args=list(_FLAGS))
+        stack.callback(browser.close)
+        yield from _first_pages(browser, desk, rounds)
+        yield from _change(browser, desk, rounds)
+        yield from _week(browser, desk, district)
+
+
+def _person(browser: Browser, desk: Desk) -> Person:
+    person = Person(browser, desk.url)
+    person.sign_in("admin", desk.password)
+    return person
+
+
+def _first_pages(browser: Browser, desk: Desk, rounds: int) -> Iterator[Case]:
+    scripts: list[int] = []
+    for room in ("", "fleet", "schedule"):
+        took = []
+        for _ in range(rounds):
+            person = _person(browser, desk)
+            responses: list[Response] = []
+            person.page.on("response", responses.append)
+            began = time.monotonic()
+            person.page.goto(f"{desk.url}/console/{room}", wait_until="commit")
+            person.page.wait_for_function(_READY, polling="raf")
+            took.append(time.monotonic() - began)
+            scripts.append(sum(_body(each) for each in responses if each.url.endswith(".js")))
+            person.close()
+        case = f"/console/{room}, {_CLUSTERS} clusters"
+        yield at_most(_BENCH, case, f"first page usable, slowest of {rounds}", max(took), "s", 1.0)
+        yield Case(_BENCH, case, "first page usable, median", statistics.median(took), "s")
+        yield at_most(_BENCH, case, "scripts, gzipped", scripts[-1] / 1000, "kB", 300)
+
+
+def _body(response: Response) -> int:
+    return int(response.request.sizes()["responseBodySize"])
+
+
+def _change(browser: Browser, desk: Desk, rounds: int) -> Iterator[Case]:
+    person = _person(browser, desk)
+    page = person.go("fleet")
+    page.wait_for_function(_READY)
+    with desk.api() as api:
+        first = min(_all(api), key=lambda each: str(each["name"]))
+        took = []
+        for number in range(rounds):
+            words = f"0000 Đổi tên {number}"
+            began = time.monotonic()
+            api.patch(f"/api/v1/clusters/{first['id']}", {"name": words})
+            page.get_by_text(words).first.wait_for(timeout=10_000)
+            took.append(time.monotonic() - began)
+    person.close()
+    case = f"/console/fleet, {_CLUSTERS} clusters"
+    yield at_most(_BENCH, case, f"a change is on the screen, slowest of {rounds}", max(took), "s", 1.0)
+    yield Case(_BENCH, case, "a change is on the screen, median", statistics.median(took), "s")
+
+
+def _all(api: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    cursor = None
+    while True:
+        page = api.get("/api/v1/clusters", {"limit": 500, **({"cursor": cursor} if cursor else {})})
+        found += page["items"]
+        cursor = page["next"]
+        if cursor is None:
+            return found
+
+
+def _week(browser: Browser, desk: Desk, district: str) -> Iterator[Case]:
+    person = _person(browser, desk)
+    next_week = datetime.now(UTC) + timedelta(days=7)
+    page = person.go(f"schedule?area={district}&week={next_week:%Y-%m-%d}")
+    page.wait_for_function(_READY)
+    page.wait_for_timeout(1_000)
+    box = page.locator("main").bounding_box()
+    if box is None:
+        raise RuntimeError("the week is not there")
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] * 0.6)
+    page.evaluate(f"window.counted = ({_FRAMES})({_SCROLL_S})")
+    began, down = time.monotonic(), 1
+    while time.monotonic() - began < _SCROLL_S - 0.2:
+        for _ in range(15):
+            page.mouse.wheel(0, 60 * down)
+        down = -down
+    apart = page.evaluate("window.counted")
+    person.shot("benchmark-week")
+    person.close()
+    case = f"/console/schedule, {7 * _A_DAY * _COMMUNES} occurrences"
+    rate = 1000 * len(apart) / sum(apart)
+    yield Case(_BENCH, case, "frames a second while scrolling", rate, "fps", goal="≥ 30 fps", ok=rate >= 30)
+    yield Case(_BENCH, case, "longest time between two frames", max(apart), "ms")
+
+
+if __name__ == "__main__":
+    options = parser(__doc__)
+    options.add_argument("--rounds", type=int, default=_ROUNDS, help="how often each is done (default 5)")
+    given = options.parse_args()
+    sys.exit(report(measure(given.rounds), as_json=given.json))
