@@ -1,9 +1,9 @@
 """The console in a real Chromium against a real controller: first page, a change that shows, a full week that scrolls.
 
-A district of 13 communes with 1 500 clusters and 2 000 occurrences a week is seeded over the API. Each page is opened by
-a browser that has never been there (nothing cached), and is usable when its heading is there and nothing says that it is
-still loading. A change is made over the API; it shows when its words are on a page that was open before. The week is
-scrolled by the wheel while the page counts its own animation frames. Scripts are counted as they come over the wire.
+A district of 13 communes with 1 500 clusters and 2 000 occurrences a week is seeded over the API. Each page is opened
+by a browser that has never been there (nothing cached), and is usable when its heading is there and nothing says that
+it is still loading. A change is made over the API; it shows when its words are on a page that was open before. The week
+is scrolled by the wheel while the page counts its own animation frames. Scripts are counted as they come over the wire.
 """
 
 from __future__ import annotations
