@@ -31,7 +31,7 @@ export interface Me {
   /** Null only for bearer tokens, which no page has. */
   csrf: string | null;
   must_change_password: boolean;
-  second_factor: { enrolled: boolean; required: boolean };
+  second_factor?: { enrolled: boolean; required: boolean };
 }
 
 export interface ConsoleInfo {
@@ -80,6 +80,14 @@ class Session {
 
   mayEverywhere(verb: Verb): boolean {
     return this.#me?.permissions[verb]?.everywhere === true;
+  }
+
+  /** What stands between signing in and the work. In a demo nothing does: its people have no passwords of their own. */
+  get step(): "password" | "second_factor" | null {
+    if (!this.#me || this.#info.demo.length > 0) return null;
+    if (this.#me.must_change_password) return "password";
+    const second = this.#me.second_factor;
+    return second?.required && !second.enrolled ? "second_factor" : null;
   }
 
   /** At the start of the page. Throws a Problem when the controller cannot be asked. */
