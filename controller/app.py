@@ -23,6 +23,7 @@ from controller.api.console_routes import ConsoleRoutes
 from controller.api.metrics import Metrics
 from controller.api.openapi import openapi_document
 from controller.api.routing import Route
+from controller.api.second_factor_routes import SecondFactorRoutes
 from controller.api.server import StaffListener, staff_application
 from controller.api.service_routes import ServiceRoutes
 from controller.api.session_routes import SessionRoutes
@@ -41,6 +42,7 @@ from controller.services.context import Clock, SystemClock
 from controller.services.door_watch import WRITE_S, DoorWatch
 from controller.services.health import Health
 from controller.services.passwords import Passwords
+from controller.services.second_factor import SecondFactors
 from controller.services.sessions import Sessions
 from controller.supervisor import Supervisor
 from controller.web import ConsolePages
@@ -153,6 +155,7 @@ class _Desk:
     """Use-cases around people and places."""
 
     accounts: AccountService
+    second_factors: SecondFactors
     sessions: Sessions
     areas: AreaService
     clusters: ClusterService
@@ -165,6 +168,7 @@ class _Desk:
         return (
             *SessionRoutes(self.sessions, self.accounts, directory).table(),
             *ConsoleRoutes(self.sessions, directory, base.config.demo_logins).table(),
+            *SecondFactorRoutes(self.second_factors, self.accounts).table(),
             *UserRoutes(self.accounts).table(),
             *AreaRoutes(self.areas, directory).table(),
             *ClusterRoutes(self.clusters, directory).table(),
@@ -175,9 +179,12 @@ class _Desk:
 def _desk(base: Foundation) -> _Desk:
     db, directory, clock = base.db, base.directory, base.clock
     watch = DoorWatch(db, clock)
+    accounts = AccountService(db, directory, clock, base.passwords)
+    second_factors = SecondFactors(db, directory, clock, accounts, base.sealer)
     return _Desk(
-        AccountService(db, directory, clock, base.passwords),
-        Sessions(db, directory, clock, base.passwords, suspect=watch.note),
+        accounts,
+        second_factors,
+        Sessions(db, directory, clock, base.passwords, second_factors, suspect=watch.note),
         AreaService(db, directory, clock),
         ClusterService(db, directory, clock),
         AuditService(db, directory),

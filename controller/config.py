@@ -23,7 +23,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 _PREFIX = "LOA_"
 #: Variables of the command-line client and of tools around it, which are no settings of the server.
-_NOT_SETTINGS = frozenset({"LOA_URL", "LOA_TOKEN", "LOA_DEBUG", "LOA_CONFIG", "LOA_PASSWORD", "LOA_PASSPHRASE"})
+_NOT_SETTINGS = frozenset(
+    {"LOA_URL", "LOA_TOKEN", "LOA_DEBUG", "LOA_CONFIG", "LOA_PASSWORD", "LOA_PASSPHRASE", "LOA_CODE"}
+)
 
 
 #: What only the demo's own code may say: no file, no variable and no flag opens a door.
@@ -48,6 +50,7 @@ class Config(BaseModel):
     staff_tls: bool = Field(default=False, description="TLS on the staff listener")
     staff_certificate: Path | None = Field(None, description="PEM; none = a self-signed one in the data folder")
     staff_key: Path | None = None
+    second_factor_required: bool = Field(default=True, description="Alerts and drills need a second factor at sign-in")
     agent_listen: str = Field("0.0.0.0:8471", description="Agents")
     agent_tls: bool = Field(default=True, description="TLS on the agent listener")
     agent_certificate: Path | None = None

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from controller.config import Config
 from controller.keys import KeyVault
-from controller.services.context import Clock, RunClock
+from controller.keys.sealing import Sealer
+from controller.services.context import SECOND_FACTOR_VERBS, Clock, Permission, RunClock
 from controller.services.directory import Directory
 from controller.services.passwords import Passwords
 from controller.store import Database, sqlite_url
@@ -47,6 +48,7 @@ class Foundation:
     clock: Clock
     media_clock: RunClock
     vault: KeyVault
+    sealer: Sealer
     journal: CommandJournal
     db: Database
     directory: Directory
@@ -67,15 +69,17 @@ async def open_foundation(
     try:
         await asyncio.to_thread(_check_nothing_lost, config)
         vault = KeyVault.open(config.keys_folder, now=clock.now())
+        sealer = Sealer.ensure(config.keys_folder)
         journal = CommandJournal.open(config.journal_file, term=vault.term)
         own_passwords = passwords or Passwords()
         try:
             db = await _open_database(config, clock)
             try:
-                directory = Directory()
+                guarded = SECOND_FACTOR_VERBS if config.second_factor_required else frozenset[Permission]()
+                directory = Directory(guarded=guarded)
                 async with db.read() as session:
                     await directory.load(session)
-                yield Foundation(config, clock, RunClock(clock), vault, journal, db, directory, own_passwords)
+                yield Foundation(config, clock, RunClock(clock), vault, sealer, journal, db, directory, own_passwords)
             finally:
                 await db.close()
         finally:

@@ -34,10 +34,11 @@ _LABEL = "console"
 
 
 class Credentials(Schema):
-    """Name and password."""
+    """Name and password, and the code of who has a second factor."""
 
     name: str = Field(min_length=1, max_length=120)
     password: str = Field(min_length=1, max_length=MAX_LENGTH)
+    code: str | None = Field(None, max_length=40, description="Of the authenticator app, or a recovery code")
 
 
 class DemoDoor(Schema):
@@ -92,9 +93,8 @@ class ConsoleRoutes:
         """Sign in with a password."""
         check_own_page(call.request)
         said = call.body
-        return await self._entered(
-            call, await self._sessions.login(said.name, said.password, address=call.peer, label=_LABEL)
-        )
+        signed = await self._sessions.login(said.name, said.password, address=call.peer, label=_LABEL, code=said.code)
+        return await self._entered(call, signed)
 
     async def open_demo(self, call: Call[DemoDoor, Empty]) -> web.Response:
         """Sign in through a door of the demo."""

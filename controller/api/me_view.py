@@ -23,6 +23,14 @@ class Reach(Schema):
     areas: tuple[str, ...] = Field(description="Areas it was granted over; it holds for everything below them")
 
 
+class SecondFactorView(Schema):
+    """How the second factor stands with the one who is signed in."""
+
+    enrolled: bool
+    required: bool = Field(description="Some of their verbs are refused in a session without one")
+    given: bool = Field(description="This session was opened with one")
+
+
 class Me(Schema):
     """Who is signed in."""
 
@@ -33,6 +41,7 @@ class Me(Schema):
     permissions: dict[Permission, Reach] = Field(description="Every verb granted by a role, and where")
     csrf: str | None = Field(description="To be sent as X-CSRF-Token with everything but GET; null for bearer tokens")
     must_change_password: bool
+    second_factor: SecondFactorView
 
 
 def me_of(directory: Directory, actor: Actor, csrf: str | None) -> Me:
@@ -43,9 +52,12 @@ def me_of(directory: Directory, actor: Actor, csrf: str | None) -> Me:
         name=actor.name,
         display_name=user.display_name,
         grants=tuple(GrantView(role=grant.role, area_id=grant.area_id) for grant in actor.grants),
-        permissions={verb: _reach(actor, verb) for verb in Permission if actor.may_somewhere(verb)},
+        permissions={verb: _reach(actor, verb) for verb in Permission if actor.granted(verb)},
         csrf=csrf,
         must_change_password=user.must_change,
+        second_factor=SecondFactorView(
+            enrolled=user.second_factor, required=directory.wants_second_factor(actor), given=actor.second_factor
+        ),
     )
 
 

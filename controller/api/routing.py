@@ -32,6 +32,7 @@ from controller.services.errors import (
     FieldProblem,
     ForbiddenError,
     InvalidError,
+    SecondFactorError,
     ServiceError,
     UnauthenticatedError,
 )
@@ -225,6 +226,8 @@ class Dispatcher:
             raise UnauthenticatedError("sign in first (POST /api/v1/login), or again: the token is unknown or expired")
         check_not_forged(request, shown)
         if isinstance(one.permission, Permission) and not who.may_somewhere(one.permission):
+            if who.granted(one.permission):
+                raise SecondFactorError
             raise ForbiddenError(f"you need the right '{one.permission}'; ask an administrator for a role")
         return who
 

@@ -29,6 +29,7 @@ class LoginRequest(Schema):
 
     name: str = Field(min_length=1, max_length=120)
     password: str = Field(min_length=1, max_length=MAX_LENGTH)
+    code: str | None = Field(None, max_length=40, description="Of the authenticator app, or a recovery code")
     label: str = Field("", max_length=80, description="What this session is, for the list of sessions")
 
 
@@ -96,7 +97,8 @@ class SessionRoutes:
             route("POST", "/api/v1/logout", "logout", mine, self.logout, summary="Sign out"),
             route("GET", "/api/v1/me", "getMe", mine, self.me, summary="Who am I", returns=Me),
             route("PUT", "/api/v1/me/password", "changePassword", mine, self.change_password,
-                  summary="Change one's own password", body=PasswordChange, errors=(ForbiddenError, InvalidError)),
+                  summary="Change one's own password", body=PasswordChange,
+                  errors=(ForbiddenError, InvalidError, TooManyError, BusyError)),
             route("GET", "/api/v1/sessions", "listSessions", mine, self.list_sessions, summary="One's own sessions",
                   query=PageQuery, returns=Page[SessionView]),
             route("POST", "/api/v1/sessions", "createToken", mine, self.create, body=NewToken, returns=TokenView,
@@ -108,7 +110,10 @@ class SessionRoutes:
     async def login(self, call: Call[LoginRequest, Empty]) -> TokenView:
         """Sign in."""
         said = call.body
-        return TokenView.of(await self._sessions.login(said.name, said.password, address=call.peer, label=said.label))
+        signed = await self._sessions.login(
+            said.name, said.password, address=call.peer, label=said.label, code=said.code
+        )
+        return TokenView.of(signed)
 
     async def logout(self, call: Call[Empty, Empty]) -> None:
         """Sign out."""
@@ -141,10 +146,15 @@ class SessionRoutes:
 
     async def create(self, call: Call[NewToken, Empty]) -> TokenView:
         """Make a token for a script."""
-        life = timedelta(days=call.body.days)
+        life, said = timedelta(days=call.body.days), call.body
         return TokenView.of(
             await self._sessions.issue(
-                call.actor.user_id, label=call.body.label, idle=life, life=life, action="session.token"
+                call.actor.user_id,
+                label=said.label,
+                idle=life,
+                life=life,
+                action="session.token",
+                second_factor=call.actor.second_factor,
             )
         )
 

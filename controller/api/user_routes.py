@@ -52,6 +52,7 @@ class UserView(Schema):
     display_name: str
     disabled: bool
     grants: tuple[GrantView, ...]
+    second_factor: bool
 
 
 class CreatedUser(UserView):
@@ -130,4 +131,11 @@ def _grants(grants: tuple[GrantView, ...]) -> tuple[RoleGrant, ...]:
 
 def _view(user: UserEntry) -> UserView:
     grants = tuple(GrantView(role=grant.role, area_id=grant.area_id) for grant in user.grants)
-    return UserView(id=user.id, name=user.name, display_name=user.display_name, disabled=user.disabled, grants=grants)
+    return UserView(
+        id=user.id,
+        name=user.name,
+        display_name=user.display_name,
+        disabled=user.disabled,
+        grants=grants,
+        second_factor=user.second_factor,
+    )

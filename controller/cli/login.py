@@ -27,10 +27,13 @@ def login(
     fingerprint: Annotated[
         str | None, typer.Option(help="SHA-256 of a self-signed certificate, as serve prints it.")
     ] = None,
+    code: Annotated[
+        str | None, typer.Option(help="Of your authenticator app, or a recovery code; asked for when it is needed.")
+    ] = None,
     print_token: Annotated[bool, typer.Option(help="Print the token instead of saving it.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Sign in. The password comes from LOA_PASSWORD, a prompt, or standard input.
+    """Sign in. The password comes from LOA_PASSWORD, a prompt, or standard input; a code from --code or LOA_CODE.
 
     The token is saved in $XDG_CONFIG_HOME/loa/login.json, readable by you only.
     """
@@ -39,7 +42,13 @@ def login(
     pin = fingerprint or (before.fingerprint if target == before.url else None)
     password = ask_secret("LOA_PASSWORD", f"Password of {name}")
     with ApiClient(Login(target, None, pin)) as api:
-        answer = api.post("/api/v1/login", {"name": name, "password": password, "label": "command line"})
+        said = {"name": name, "password": password, "label": "command line"}
+        try:
+            answer = api.post("/api/v1/login", said | ({} if code is None else {"code": code}))
+        except ApiError as error:
+            if error.code != "second_factor_required" or code is not None:
+                raise
+            answer = api.post("/api/v1/login", said | {"code": ask_secret("LOA_CODE", "Code of your app")})
     if print_token:
         line(answer) if as_json else typer.echo(answer["token"])
         return

@@ -68,6 +68,9 @@ def serve(
                 if controller.first_admin is not None:
                     name, password = controller.first_admin
                     note(f"\nFirst start. Administrator: {name}   Password: {password}\nIt is not shown again.\n")
+                    if settings.second_factor_required:
+                        note("Alerts and drills need a second factor; set up yours after signing in:")
+                        note("  loa-controller user second-factor   (or in the console, under your account)\n")
                 if controller.staff_fingerprint is not None:
                     note(f"Certificate fingerprint: {controller.staff_fingerprint}")
                 note(f"Staff API: {controller.staff_url}")

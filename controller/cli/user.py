@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,9 +15,14 @@ from controller.cli.client import ApiClient
 from controller.cli.output import CliError, JsonFlag, line, note, show, show_one
 from controller.cli.secrets import ask_secret
 
+if TYPE_CHECKING:
+    from controller.services.accounts import AccountService
+    from controller.services.directory import UserEntry
+
 app = typer.Typer(help="Users: who may sign in, and what they may do where.", no_args_is_help=True)
 
 _COLUMNS = ("id", "name", "display_name", "disabled", "roles")
+_OWN_FACTOR = "/api/v1/me/totp"
 Named = Annotated[str, typer.Argument(help="Id or name.")]
 Roles = Annotated[
     list[str] | None,
@@ -110,6 +117,47 @@ def password() -> None:
     note("changed")
 
 
+@app.command("second-factor")
+def second_factor(
+    *, remove: Annotated[bool, typer.Option("--remove", help="Take it away; asks for your password.")] = False
+) -> None:
+    """Set up an authenticator app for your account. Alerts and drills need one.
+
+    Prints a secret for the app, asks for the code the app then shows, and prints recovery codes to be written down.
+    """
+    said = ask_secret("LOA_PASSWORD", "Your password")
+    with ApiClient() as api:
+        if remove:
+            api.request("DELETE", _OWN_FACTOR, body={"password": said})
+            note("removed")
+            return
+        made = api.post(_OWN_FACTOR, {"password": said})
+        note(f"Put this into your authenticator app:\n\n  {made['secret']}\n\n  {made['uri']}\n")
+        codes = api.put(_OWN_FACTOR, {"code": ask_secret("LOA_CODE", "The code it shows now")})["recovery_codes"]
+    note("Done. Each of these opens one session when the app is gone; write them down, they are not shown again:")
+    for one in codes:
+        typer.echo(one)
+
+
+@app.command("reset-second-factor")
+def reset_second_factor(
+    user: Named,
+    *,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="On the controller itself, when nobody can sign in: its data folder."),
+    ] = None,
+) -> None:
+    """Take away the second factor of somebody who lost it."""
+    if data is not None:
+        asyncio.run(_remove_factor_offline(data, user))
+        note("If the controller runs on this folder, restart it now: it has read the accounts already.")
+    else:
+        with ApiClient() as api:
+            api.delete(f"/api/v1/users/{_user_id(api, user)}/totp")
+    note(f"{user} signs in without a second factor now")
+
+
 @app.command("token")
 def token(
     label: str,
@@ -127,10 +175,29 @@ def token(
 
 
 async def _reset_offline(data: Path, name: str, new: str | None) -> str | None:
+    from controller.services.context import SYSTEM  # noqa: PLC0415 - as in _accounts_in
+
+    async with _accounts_in(data, name) as (accounts, user):
+        made = await accounts.reset_password(SYSTEM, user.id, new)
+        if user.disabled:
+            await accounts.set_disabled(SYSTEM, user.id, disabled=False)
+        return made
+
+
+async def _remove_factor_offline(data: Path, name: str) -> None:
+    from controller.services.context import SYSTEM  # noqa: PLC0415 - as in _accounts_in
+
+    async with _accounts_in(data, name) as (accounts, user):
+        await accounts.remove_second_factor(SYSTEM, user.id)
+
+
+@asynccontextmanager
+async def _accounts_in(data: Path, name: str) -> AsyncIterator[tuple[AccountService, UserEntry]]:
+    """The accounts of a data folder, without a server, and the user called so."""
     # Heavy imports here: every other command of this group speaks HTTP only.
     from controller.foundation import check_database  # noqa: PLC0415
     from controller.services.accounts import AccountService  # noqa: PLC0415
-    from controller.services.context import SYSTEM, SystemClock  # noqa: PLC0415
+    from controller.services.context import SystemClock  # noqa: PLC0415
     from controller.services.directory import Directory  # noqa: PLC0415
     from controller.services.errors import ServiceError  # noqa: PLC0415
     from controller.services.passwords import Passwords  # noqa: PLC0415
@@ -151,11 +218,7 @@ async def _reset_offline(data: Path, name: str, new: str | None) -> str | None:
         user = directory.users.get(name) or directory.user_named(name)
         if user is None:
             raise CliError(f"there is no user {name!r}", code="user_not_found")
-        accounts = AccountService(db, directory, clock, passwords)
-        made = await accounts.reset_password(SYSTEM, user.id, new)
-        if user.disabled:
-            await accounts.set_disabled(SYSTEM, user.id, disabled=False)
-        return made
+        yield AccountService(db, directory, clock, passwords), user
     except (ServiceError, StoreError) as error:
         raise CliError(str(error), code=error.code) from error
     finally:

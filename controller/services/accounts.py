@@ -12,13 +12,15 @@ Rules kept here:
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
-from sqlmodel import col, delete, select
+from sqlmodel import col, delete, select, update
 
 from controller.services.context import SYSTEM, Actor, Clock, Permission, Role, RoleGrant
 from controller.services.directory import Directory, UserEntry
 from controller.services.errors import ConflictError, FieldProblem, ForbiddenError, InvalidError, NotFoundError
 from controller.services.passwords import Passwords, check_password, new_password
+from controller.services.throttle import PER_ACCOUNT, Throttle
 from controller.store import Database, Transaction, tables
 from controller.store.ids import new_id
 
@@ -33,6 +35,7 @@ class AccountService:
         self._directory = directory
         self._clock = clock
         self._passwords = passwords
+        self._throttle = Throttle()
 
     def readable(self, actor: Actor) -> list[UserEntry]:
         """The users the actor may manage, and themselves."""
@@ -156,13 +159,69 @@ class AccountService:
             ForbiddenError: the old one is wrong.
             InvalidError: the new one is weak.
         """
+        await self.check_own_password(actor, old)
         user = self._directory.users[actor.user_id]
-        async with self._db.read() as session:
-            query = select(tables.User.password_hash).where(col(tables.User.id) == user.id)
-            stored = (await session.exec(query)).first()
-        if not await self._passwords.matches(stored, old):
-            raise ForbiddenError("the old password is wrong", code="wrong_password")
         await self._store_password(actor, user, new, must_change=False, weak_ok=False)
+
+    async def check_own_password(self, actor: Actor, password: str) -> None:
+        """Let through who knows the actor's password: a window left open is not its owner.
+
+        Raises:
+            ForbiddenError: it is wrong.
+            TooManyError: it was wrong too often.
+            BusyError: too many are being checked right now.
+        """
+        key = {f"own:{actor.user_id}": PER_ACCOUNT}
+        self._throttle.attempt(key, self._clock.now())
+        async with self._db.read() as session:
+            query = select(tables.User.password_hash).where(col(tables.User.id) == actor.user_id)
+            stored = (await session.exec(query)).first()
+        if not await self._passwords.matches(stored, password):
+            raise ForbiddenError("the password is wrong", code="wrong_password")
+        self._throttle.succeeded(key, forget=next(iter(key)))
+
+    async def remove_own_second_factor(self, actor: Actor, password: str) -> None:
+        """Take away one's own second factor.
+
+        Raises:
+            NotFoundError: there is none.
+            ForbiddenError: the password is wrong.
+            TooManyError: it was wrong too often.
+        """
+        await self.check_own_password(actor, password)
+        await self._remove_second_factor(actor, self._directory.users[actor.user_id])
+
+    async def remove_second_factor(self, actor: Actor, user_id: str) -> None:
+        """Take away the second factor of somebody who lost it.
+
+        Raises:
+            NotFoundError, ForbiddenError: rule 1; or there is none; or it is one's own, which takes the password.
+        """
+        user = self._managed(actor, user_id)
+        if user.id == actor.user_id:
+            raise ForbiddenError("remove your own with your password, in your account", code="own_second_factor")
+        await self._remove_second_factor(actor, user)
+
+    async def _remove_second_factor(self, actor: Actor, user: UserEntry) -> None:
+        """Secret and recovery codes go; sessions that were opened with them go on without."""
+        if not user.second_factor:
+            raise NotFoundError("there is no second factor", code="not_enrolled")
+        lowered = [
+            replace(entry, second_factor=False)
+            for entry in self._directory.tokens.values()
+            if entry.user_id == user.id and entry.second_factor
+        ]
+        async with self._db.transaction(actor) as tx:
+            for table in (tables.RecoveryCode, tables.SecondFactor):
+                await tx.session.exec(delete(table).where(col(table.user_id) == user.id))
+            await tx.session.exec(
+                update(tables.Token).where(col(tables.Token.user_id) == user.id).values(second_factor=False)
+            )
+            by = {"name": user.name, "by_themselves": actor.user_id == user.id}
+            tx.audit("user.second_factor_removed", user.id, by)
+            for entry in lowered:
+                tx.on_commit(partial(self._directory.put_token, entry))
+            self._publish(tx, replace(user, second_factor=False))
 
     async def _store_password(
         self, actor: Actor, user: UserEntry, password: str, *, must_change: bool, weak_ok: bool

@@ -66,6 +66,10 @@ class Permission(StrEnum):
     DRILL = "drill"
 
 
+#: What a password alone does not open, where a second factor is asked for: whatever wakes people at night. Not STOP.
+SECOND_FACTOR_VERBS = frozenset({Permission.EMERGENCY_COMPOSE, Permission.EMERGENCY_CONFIRM, Permission.DRILL})
+
+
 class Role(StrEnum):
     """A set of verbs that belongs to a job at the desk."""
 
@@ -115,19 +119,26 @@ class Actor:
     name: str
     grants: tuple[RoleGrant, ...] = ()
     token_hash: str | None = None  # the session they came with
+    second_factor: bool = False  # it was opened with one
+    withheld: frozenset[Permission] = frozenset()  # granted by a role, and not in this session
 
     @property
     def audit_name(self) -> str:
         """How the audit log names them."""
         return f"{self.user_id} {self.name}"
 
-    def may_somewhere(self, permission: Permission) -> bool:
-        """Whether the verb is granted over any area at all. The first, coarse check of a route."""
+    def granted(self, permission: Permission) -> bool:
+        """Whether a role holds the verb over any area at all, also when this session may not use it."""
         return any(grant.allows(permission) for grant in self.grants)
 
+    def may_somewhere(self, permission: Permission) -> bool:
+        """Whether the verb may be used over any area at all. The first, coarse check of a route."""
+        return permission not in self.withheld and self.granted(permission)
+
     def may_everywhere(self, permission: Permission) -> bool:
-        """Whether the verb is granted over the whole installation."""
-        return any(grant.area_id is None and grant.allows(permission) for grant in self.grants)
+        """Whether the verb may be used over the whole installation."""
+        granted = any(grant.area_id is None and grant.allows(permission) for grant in self.grants)
+        return granted and permission not in self.withheld
 
 
 #: The program itself (first start, drained journal, expiry).

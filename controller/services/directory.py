@@ -20,12 +20,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, time, timedelta
 from typing import TypeVar
 
-from sqlmodel import select
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from controller.services.context import Actor, Permission, Role, RoleGrant
 from controller.services.entries import AgentEntry, AreaEntry, ClusterEntry, TokenEntry, UserEntry
-from controller.services.errors import ConflictError, ForbiddenError, NotFoundError
+from controller.services.errors import ConflictError, ForbiddenError, NotFoundError, SecondFactorError
 from controller.store import tables
 from schedules.model import MAX_ITEM, MAX_RELAY, ClusterSettings, QuietHours
 
@@ -56,7 +56,9 @@ _Entry = TypeVar("_Entry", AreaEntry, ClusterEntry)
 class Directory:
     """The memory of places, agents and people. See the module's rules."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, guarded: frozenset[Permission] = frozenset()) -> None:
+        """Prepare; ``guarded`` verbs are withheld from sessions that were opened without a second factor."""
+        self._guarded = guarded
         self.areas: dict[str, AreaEntry] = {}
         self.clusters: dict[str, ClusterEntry] = {}
         self.agents: dict[str, AgentEntry] = {}
@@ -82,9 +84,11 @@ class Directory:
         grants: defaultdict[str, list[RoleGrant]] = defaultdict(list)
         for grant in await session.exec(select(tables.Grant)):
             grants[grant.user_id].append(RoleGrant(Role(grant.role), grant.area_id))
+        confirmed = select(tables.SecondFactor.user_id).where(col(tables.SecondFactor.confirmed_at).is_not(None))
+        enrolled = set(await session.exec(confirmed))
         for user in await session.exec(select(tables.User)):
             own = tuple(grants[user.id])
-            self.put_user(UserEntry.of(user, own))
+            self.put_user(UserEntry.of(user, own, second_factor=user.id in enrolled))
         for token in await session.exec(select(tables.Token)):
             self.put_token(TokenEntry.of(token))
 
@@ -177,10 +181,22 @@ class Directory:
             return None
         if use:
             self.tokens[token_hash] = replace(token, last_used=max(now, token.last_used))
-        return Actor(user.id, user.name, user.grants, token_hash)
+        return self.actor(user, token_hash, second_factor=token.second_factor)
+
+    def actor(self, user: UserEntry, token_hash: str, *, second_factor: bool) -> Actor:
+        """A user in a session. What a session without a second factor may not use is decided here and nowhere else."""
+        withheld = frozenset() if second_factor else self._guarded
+        return Actor(user.id, user.name, user.grants, token_hash, second_factor, withheld)
+
+    def wants_second_factor(self, actor: Actor) -> bool:
+        """Whether a role of theirs holds what is withheld from sessions without one."""
+        return any(actor.granted(verb) for verb in self._guarded)
 
     def allows(self, actor: Actor, permission: Permission, area_id: str | None) -> bool:
         """Whether ``actor`` has the verb over ``area_id`` (None: over everything)."""
+        return permission not in actor.withheld and self._granted(actor, permission, area_id)
+
+    def _granted(self, actor: Actor, permission: Permission, area_id: str | None) -> bool:
         held = {grant.area_id for grant in actor.grants if grant.allows(permission)}
         if None in held or not held:
             return bool(held)
@@ -191,10 +207,13 @@ class Directory:
 
         Raises:
             ForbiddenError: they have not.
+            SecondFactorError: they have, but not in this session.
         """
-        if not self.allows(actor, permission, area_id):
+        if not self._granted(actor, permission, area_id):
             where = f"area {area_id}" if area_id is not None else "the whole installation"
             raise ForbiddenError(f"you need the right '{permission}' over {where}; ask an administrator for a role")
+        if permission in actor.withheld:
+            raise SecondFactorError
 
     def require_everywhere(self, actor: Actor, permission: Permission) -> None:
         """Let through who has the verb over everything, or over the area of each cluster there is.

@@ -19,8 +19,10 @@ from controller.config import Config
 from controller.keys import ALARM_DAYS, KeyVault, VaultError
 from controller.keys.cap_identity import CAP_CERTIFICATE
 from controller.keys.certificates import CertificatePair
+from controller.keys.sealing import DATABASE_KEY
 from controller.services.audit import verify_file
 from controller.services.backup import STAMP
+from controller.services.context import PERMISSIONS, SECOND_FACTOR_VERBS
 from controller.services.errors import ServiceError
 from controller.store.journal import read_journal
 from controller.store.migrations import newest
@@ -31,6 +33,9 @@ Level = Literal["ok", "warning", "bad"]
 DISK_LOW, DISK_BAD = 2 << 30, 256 << 20
 #: A backup older than this is a warning.
 BACKUP_AGE = timedelta(days=7)
+#: One composes, another confirms.
+PEOPLE_OF_AN_ALERT = 2
+_WAKING_ROLES = tuple(role.value for role, verbs in PERMISSIONS.items() if verbs & SECOND_FACTOR_VERBS)
 #: No clock of a machine that runs this was ever right before this.
 _SOFTWARE_YEAR = 2026
 
@@ -56,6 +61,7 @@ def examine(config: Config, *, now: datetime) -> list[Finding]:
         ("clock", lambda: _clock(now)),
         ("database", lambda: _database(config)),
         ("audit", lambda: _audit(config)),
+        ("second-factor", lambda: _second_factors(config)),
         ("keys", lambda: _keys(config, now)),
         ("certificates", lambda: _certificates(config, now)),
         ("cap", lambda: _cap_certificates(config, now)),
@@ -145,6 +151,36 @@ def _audit(config: Config) -> Iterator[Finding]:
         yield Finding("audit", "ok", f"{verdict.rows} rows, unbroken, head {verdict.head_hash[:16]}")
     for fault in verdict.faults[:10]:
         yield Finding("audit", "bad", fault.message, "someone changed the log; compare with a backup")
+
+
+def _second_factors(config: Config) -> Iterator[Finding]:
+    """Whether alerts ask for one, and whether two people have one: an alert takes two."""
+    if not config.second_factor_required:
+        yield Finding(
+            "second-factor",
+            "warning",
+            "a password alone opens alerts and drills: whoever sees one typed can wake the district",
+            "take second_factor_required = false out of the settings",
+        )
+        return
+    if config.database is not None or not config.database_file.exists():
+        return
+    with closing(_reading(config.database_file)) as connection:
+        ready = connection.execute(
+            """SELECT count(DISTINCT "user".id) FROM "user" JOIN "grant" ON "grant".user_id = "user".id
+            JOIN secondfactor ON secondfactor.user_id = "user".id AND secondfactor.confirmed_at IS NOT NULL
+            WHERE NOT "user".disabled AND "grant".role IN (SELECT value FROM json_each(?))""",
+            (json.dumps(_WAKING_ROLES),),
+        ).fetchone()[0]
+    if ready and not (config.keys_folder / DATABASE_KEY).exists():
+        text = f"the key of second factors is gone: {DATABASE_KEY}; nobody's app opens a session"
+        remedy = "restore it from a backup, or: loa-controller user reset-second-factor NAME --data DIR"
+        yield Finding("second-factor", "bad", text, remedy)
+    elif ready < PEOPLE_OF_AN_ALERT:
+        text = f"{ready} people who may give alerts have a second factor, and an alert takes {PEOPLE_OF_AN_ALERT}"
+        yield Finding("second-factor", "warning", text, "each of them: loa-controller user second-factor")
+    else:
+        yield Finding("second-factor", "ok", f"{ready} people who may give alerts have one")
 
 
 def _keys(config: Config, now: datetime) -> Iterator[Finding]:

@@ -128,11 +128,12 @@ class UserEntry:
     disabled: bool
     grants: tuple[RoleGrant, ...] = ()
     must_change: bool = False
+    second_factor: bool = False  # confirmed
 
     @classmethod
-    def of(cls, row: tables.User, grants: tuple[RoleGrant, ...]) -> UserEntry:
-        """The entry of a row and of the grants that belong to it."""
-        return cls(row.id, row.name, row.display_name, row.disabled, grants, row.must_change)
+    def of(cls, row: tables.User, grants: tuple[RoleGrant, ...], *, second_factor: bool = False) -> UserEntry:
+        """The entry of a row and of what belongs to it."""
+        return cls(row.id, row.name, row.display_name, row.disabled, grants, row.must_change, second_factor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +147,23 @@ class TokenEntry:
     last_used: datetime
     idle: timedelta
     expires: datetime
+    sitting: bool
+    second_factor: bool
 
     @classmethod
     def of(cls, row: tables.Token) -> TokenEntry:
         """The entry of a row."""
-        idle = timedelta(seconds=row.idle_s)
-        return cls(row.hash, row.user_id, row.label, row.created_at, row.last_used, idle, row.expires)
+        return cls(
+            hash=row.hash,
+            user_id=row.user_id,
+            label=row.label,
+            created_at=row.created_at,
+            last_used=row.last_used,
+            idle=timedelta(seconds=row.idle_s),
+            expires=row.expires,
+            sitting=row.sitting,
+            second_factor=row.second_factor,
+        )
 
     def alive(self, now: datetime) -> bool:
         """Neither expired nor left unused for too long."""

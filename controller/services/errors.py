@@ -4,6 +4,7 @@
   * InvalidError (422): what was asked for makes no sense as such
   * UnauthenticatedError (401): nobody is signed in, or no longer
   * ForbiddenError (403): signed in, but without the right
+    * SecondFactorError: the right is there, but not in a session without a second factor
   * NotFoundError (404): there is no such thing
   * ConflictError (409): it contradicts what is there now
   * TooManyError (429): too many tries; wait
@@ -59,6 +60,18 @@ class ForbiddenError(ServiceError):
     """Signed in, but without the right."""
 
     code = "forbidden"
+
+
+class SecondFactorError(ForbiddenError):
+    """The role holds the right, but the session was opened without a second factor."""
+
+    code = "second_factor_enrolment_required"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "alerts and drills need a second factor: set one up in your account (or: loa-controller user "
+            "second-factor), or sign in again with your code. STOP works without"
+        )
 
 
 class NotFoundError(ServiceError):

@@ -23,6 +23,7 @@ from controller.services.context import Actor, Clock
 from controller.services.directory import Directory, TokenEntry, UserEntry
 from controller.services.errors import InvalidError, NotFoundError, TooManyError, UnauthenticatedError
 from controller.services.passwords import MAX_LENGTH, Passwords
+from controller.services.second_factor import SecondFactors
 from controller.services.throttle import PER_ACCOUNT, PER_ADDRESS, Throttle
 from controller.store import Database, StoreBusyError, tables
 
@@ -58,6 +59,7 @@ class Sessions:
         directory: Directory,
         clock: Clock,
         passwords: Passwords,
+        second_factors: SecondFactors,
         *,
         throttle: Throttle | None = None,
         suspect: Callable[[str, str], None] | None = None,
@@ -67,6 +69,7 @@ class Sessions:
         self._directory = directory
         self._clock = clock
         self._passwords = passwords
+        self._second_factors = second_factors
         self._throttle = throttle or Throttle()
         self._suspect = suspect
         self._flushed: dict[str, datetime] = {}
@@ -75,11 +78,14 @@ class Sessions:
         """Who comes with this token, None when nobody may. Uses memory only."""
         return self._directory.actor_of_token(token_hash(token), self._clock.now())
 
-    async def login(self, name: str, password: str, *, address: str, label: str = "") -> SignedIn:
-        """Sign in with a password.
+    async def login(
+        self, name: str, password: str, *, address: str, label: str = "", code: str | None = None
+    ) -> SignedIn:
+        """Sign in with a password, and the code of the second factor if the user has one.
 
         Raises:
-            UnauthenticatedError: name or password is wrong, or the user is disabled; it does not say which.
+            UnauthenticatedError: name or password is wrong, or the user is disabled; it does not say which. Or the
+                code is missing or wrong, which is said only to who knows the password.
             TooManyError: too many failures for this name or from this address.
             BusyError: too many are signing in right now.
             StoreBusyError: the new session could not be written.
@@ -99,11 +105,45 @@ class Sessions:
         if not await self._passwords.matches(stored, password[: MAX_LENGTH + 1]) or user is None:
             self._refused("wrong_credentials", user, address)
             raise UnauthenticatedError("the name or the password is wrong", code="wrong_credentials")
+        if user.second_factor:
+            await self._check_code(user, code, keys, address)
         self._throttle.succeeded(keys, forget=next(iter(keys)))
-        return await self.enter(user.id, label=label or "sign-in")
+        return await self.enter(user.id, label=label or "sign-in", second_factor=user.second_factor)
 
-    async def issue(self, user_id: str, *, label: str, idle: timedelta, life: timedelta, action: str) -> SignedIn:
+    async def _check_code(self, user: UserEntry, code: str | None, keys: dict[str, int], address: str) -> None:
+        try:
+            await self._second_factors.check(user, code)
+        except UnauthenticatedError as error:
+            if code:
+                self._refused(error.code, user, address)
+            else:
+                self._throttle.take_back(keys)  # a page that asks for the code only now is not guessing
+            raise
+        except TooManyError as error:
+            self._refused(error.code, user, address)
+            raise
+
+    async def issue(
+        self,
+        user_id: str,
+        *,
+        label: str,
+        idle: timedelta,
+        life: timedelta,
+        action: str,
+        second_factor: bool,
+        sitting: bool = False,
+    ) -> SignedIn:
         """Make a token for a user.
+
+        Args:
+            user_id: whose.
+            label: what it is, for the list of sessions.
+            idle: unused for so long, it is gone.
+            life: gone at the latest.
+            action: how the audit log names it.
+            second_factor: a second factor was shown, here or in the session it is made in.
+            sitting: a person signs in with it just now.
 
         Raises:
             InvalidError: it would live too long.
@@ -121,26 +161,37 @@ class Sessions:
             last_used=now,
             idle_s=int(idle.total_seconds()),
             expires=now + life,
+            sitting=sitting,
+            second_factor=second_factor,
         )
-        actor = Actor(user.id, user.name, user.grants, row.hash)
+        actor = self._directory.actor(user, row.hash, second_factor=second_factor)
         surplus = [entry.hash for entry in self.of_user(user.id)[MAX_TOKENS - 1 :]]
         async with self._db.transaction(actor) as tx:
             tx.session.add(row)
             if surplus:
                 await tx.session.exec(delete(tables.Token).where(col(tables.Token.hash).in_(surplus)))
-            tx.audit(action, user.id, {"label": label, "expires": row.expires.isoformat()})
+            said = {"label": label, "expires": row.expires.isoformat(), "second_factor": second_factor}
+            tx.audit(action, user.id, said)
             entry = TokenEntry.of(row)
             tx.on_commit(lambda: self._directory.put_token(entry))
             tx.on_commit(lambda: self._directory.drop_tokens(surplus))
         return SignedIn(token, actor, row.expires, user.must_change)
 
-    async def enter(self, user_id: str, *, label: str) -> SignedIn:
+    async def enter(self, user_id: str, *, label: str, second_factor: bool = False) -> SignedIn:
         """Sign a user in without asking for anything. Only for who has shown already who they are, and for demos.
 
         Raises:
             StoreBusyError: the new session could not be written.
         """
-        return await self.issue(user_id, label=label, idle=IDLE, life=LIFE, action="session.login")
+        return await self.issue(
+            user_id,
+            label=label,
+            idle=IDLE,
+            life=LIFE,
+            action="session.login",
+            second_factor=second_factor,
+            sitting=True,
+        )
 
     def _refused(self, code: str, user: UserEntry | None, address: str) -> None:
         """Take note. What is no user's name is not repeated: it may be a password in the wrong field."""

@@ -47,11 +47,15 @@ class Throttle:
 
     def succeeded(self, keys: dict[str, int], forget: str) -> None:
         """Take the last try back under every key; ``forget`` starts afresh."""
+        self.take_back(keys)
+        self._tries.pop(forget, None)
+
+    def take_back(self, keys: dict[str, int]) -> None:
+        """Take the last try back under every key: it was none, and it was no success either."""
         for key in keys:
             tries = self._tries.get(key)
             if tries:
                 tries.pop()
-        self._tries.pop(forget, None)
 
     def _recent(self, key: str, now: datetime) -> deque[datetime]:
         tries = self._tries.get(key)

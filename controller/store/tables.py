@@ -136,6 +136,25 @@ class Token(Table, table=True):
     last_used: datetime
     idle_s: int  # unused for so long, it is gone
     expires: datetime  # gone at the latest
+    sitting: bool = False  # a person signed in with it; otherwise it was made for a script
+    second_factor: bool = False  # it was opened with one, or made in a session that was
+
+
+class SecondFactor(Table, table=True):
+    """The secret of a user's authenticator app, sealed. It counts when it is confirmed."""
+
+    user_id: str = Field(primary_key=True, foreign_key="user.id")
+    secret: str
+    created_at: datetime
+    confirmed_at: datetime | None = None
+    last_step: int = Field(default=0, sa_type=BigInteger)  # the newest time step that opened a session
+
+
+class RecoveryCode(Table, table=True):
+    """What opens a session once instead of the app. Only its hash is kept; the row goes when it is used."""
+
+    hash: str = Field(primary_key=True)
+    user_id: str = Field(foreign_key="user.id", index=True)
 
 
 # --- sound ------------------------------------------------------------------------------------------------------

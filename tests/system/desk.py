@@ -25,7 +25,12 @@ class Desk:
     def __init__(self, folder: Path, env: Mapping[str, str] | None = None, *, announce: bool = False) -> None:
         self.folder = folder
         self.data = folder / "controller"
-        self._env = {"LOA_ANNOUNCE_INTERFACES": "127.0.0.1", "LOA_ALLOW_PRIVATE_SOURCES": "true", **(env or {})}
+        self._env = {
+            "LOA_ANNOUNCE_INTERFACES": "127.0.0.1",
+            "LOA_ALLOW_PRIVATE_SOURCES": "true",
+            "LOA_SECOND_FACTOR_REQUIRED": "false",
+            **(env or {}),
+        }
         self._announce = announce
         self.staff_port, self.agent_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.staff_port}"

@@ -16,6 +16,7 @@ import hashlib
 import hmac
 import math
 import secrets
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -52,7 +53,7 @@ class Gate:
         user = self._directory.users.get(actor.user_id)
         if user is None or user.disabled:
             raise ForbiddenError("this account may not sign in any more", code="account_gone")
-        return Actor(user.id, user.name, user.grants, actor.token_hash)
+        return replace(actor, name=user.name, grants=user.grants)
 
     def require(self, actor: Actor, permission: Permission, alert: Alert) -> None:
         """Let through who has the right over everything the alert is for.

@@ -14,6 +14,7 @@ from tempfile import mkdtemp
 
 from argon2 import PasswordHasher
 
+from controller.keys.sealing import Sealer
 from controller.services.accounts import AccountService
 from controller.services.alerts.tones import ensure_tones
 from controller.services.areas import AreaService
@@ -24,6 +25,7 @@ from controller.services.context import SYSTEM, Actor, Role, RoleGrant
 from controller.services.directory import Directory
 from controller.services.media_store import MediaStore
 from controller.services.passwords import Passwords
+from controller.services.second_factor import SecondFactors
 from controller.services.sessions import Sessions
 from controller.store import Database, sqlite_url
 from controller.store.migrations import migrate
@@ -90,6 +92,7 @@ class Desk:
     db: Database
     directory: Directory
     accounts: AccountService
+    second_factors: SecondFactors
     sessions: Sessions
     areas: AreaService
     clusters: ClusterService
@@ -114,12 +117,15 @@ async def open_desk(folder: Path, *, busy: timedelta = timedelta(seconds=2)) -> 
     try:
         async with db.read() as session:
             await directory.load(session)
+        accounts = AccountService(db, directory, clock, passwords)
+        second_factors = SecondFactors(db, directory, clock, accounts, Sealer(bytes(32)))
         yield Desk(
             clock,
             db,
             directory,
-            AccountService(db, directory, clock, passwords),
-            Sessions(db, directory, clock, passwords),
+            accounts,
+            second_factors,
+            Sessions(db, directory, clock, passwords, second_factors),
             AreaService(db, directory, clock),
             ClusterService(db, directory, clock),
             AuditService(db, directory),

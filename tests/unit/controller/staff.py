@@ -60,7 +60,13 @@ async def open_staff(
     folder: Path, *, demo_logins: tuple[tuple[str, str], ...] = (), **flags: Any
 ) -> AsyncIterator[Staff]:
     """A running controller with its first administrator signed in."""
-    own = {"staff_listen": "127.0.0.1:0", "agent_listen": "127.0.0.1:0", "announce": False, **flags}
+    own = {
+        "staff_listen": "127.0.0.1:0",
+        "agent_listen": "127.0.0.1:0",
+        "announce": False,
+        "second_factor_required": False,
+        **flags,
+    }
     await fresh_database(folder)
     await house_sounds(folder)
     config = load_config(folder, None, own, {}).model_copy(update={"demo_logins": demo_logins})

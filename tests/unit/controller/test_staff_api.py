@@ -71,7 +71,7 @@ async def test_every_operation_but_the_public_ones_wants_a_token(staff: Staff) -
 
 
 #: What a viewer of one commune may do elsewhere: nothing but look at what belongs to themselves.
-_OWN = re.compile(r"/api/v1/(me|me/password|session|sessions|sessions/\{session_id\}|logout)$")
+_OWN = re.compile(r"/api/v1/(me|me/password|me/totp|session|sessions|sessions/\{session_id\}|logout)$")
 
 
 async def test_a_viewer_of_one_commune_gets_nothing_of_another(staff: Staff) -> None:
