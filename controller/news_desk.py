@@ -40,7 +40,7 @@ class NewsDesk:
         return (
             *EventRoutes(self.hub, self.press, base.directory, base.clock).table(),
             *StateRoutes(self.states, base.clock).table(),
-            *GridRoutes(self.grid, self.today).table(),
+            *GridRoutes(self.grid, self.today, base.directory).table(),
         )
 
     def start(self, supervisor: Supervisor) -> None:

@@ -10,6 +10,7 @@ from controller.api.grid_shapes import GridItemView, ScheduleView, TodayView
 from controller.api.routing import Call, Route, route
 from controller.api.schema import Empty, Id, Schema
 from controller.services.context import Permission
+from controller.services.directory import Directory
 from controller.services.errors import ForbiddenError, InvalidError, NotFoundError
 from controller.services.grid import MAX_ITEMS, MAX_SPAN, GridService
 from controller.services.today import MAX_HOURS, TodayService
@@ -33,9 +34,10 @@ class TodayQuery(Schema):
 class GridRoutes:
     """Operations on the grid."""
 
-    def __init__(self, grid: GridService, today: TodayService) -> None:
+    def __init__(self, grid: GridService, today: TodayService, directory: Directory) -> None:
         self._grid = grid
         self._today = today
+        self._directory = directory
 
     def table(self) -> tuple[Route, ...]:
         """Every operation of this chapter."""
@@ -57,4 +59,9 @@ class GridRoutes:
 
     async def today(self, call: Call[Empty, TodayQuery]) -> TodayView:
         """Today."""
-        return TodayView.of(await self._today.look(call.actor, call.query.area_id, call.query.hours))
+        today = await self._today.look(call.actor, call.query.area_id, call.query.hours)
+        return TodayView.of(today, self._name)
+
+    def _name(self, cluster_id: str) -> str:
+        known = self._directory.clusters.get(cluster_id)
+        return cluster_id if known is None else known.name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Literal
 
@@ -217,10 +218,11 @@ class TodayView(Schema):
     next: tuple[GridItemView, ...]
     next_cut: bool
     wrong: WrongView
+    names: dict[str, str] = Field(description="Names of the clusters that are named in here, by id")
 
     @classmethod
-    def of(cls, today: Today) -> TodayView:
-        """From the service."""
+    def of(cls, today: Today, name: Callable[[str], str]) -> TodayView:
+        """From the service. ``name`` tells that of a cluster."""
         faults = tuple(
             TodayFault(
                 code=each.fault.code,
@@ -231,6 +233,12 @@ class TodayView(Schema):
             )
             for each in today.faults
         )
+        named = {
+            *(each for sounds in today.now for each in sounds.clusters[:NAMED]),
+            *(each for sounded in today.sounded for each in sounded.silent[:NAMED]),
+            *(each for red in today.red for each in red.clusters),
+            *(fault.cluster.id for fault in today.faults),
+        }
         return cls(
             at=today.at,
             since=today.since,
@@ -247,4 +255,5 @@ class TodayView(Schema):
                 faults=faults,
                 red_lists=tuple(map(RedListView.of, today.red)),
             ),
+            names={each: name(each) for each in sorted(named)},
         )

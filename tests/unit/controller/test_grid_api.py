@@ -137,6 +137,7 @@ async def test_today(staff: Staff) -> None:
     assert [one["reason"]["id"] for one in today["wrong"]["failed"]] == ["now_1"]
     assert today["wrong"]["unheard"] == []
     assert [(fault["code"], fault["cluster_id"]) for fault in today["wrong"]["faults"]] == [("output_failed", cluster)]
+    assert today["names"] == {cluster: "1"}
     assert today["wrong"]["red_lists"] == []
     viewer = await staff.user("viewer", {"role": "viewer", "area_id": area})
     assert (await viewer.call("GET", "/api/v1/today?hours=48"))[0] == 200

@@ -20,6 +20,8 @@ export interface ResourceOptions {
   concerns?: (ids: readonly string[]) => boolean;
   /** Reload every so many seconds, for what no change announces. */
   everySeconds?: number;
+  /** Changes within so many ms are one reload: longer for what costs the controller more. */
+  gatherMs?: number;
 }
 
 export class Resource<T> {
@@ -32,7 +34,10 @@ export class Resource<T> {
   #stale = false;
   #edits = 0;
 
-  constructor(load: (signal: AbortSignal) => Promise<T>) {
+  constructor(
+    load: (signal: AbortSignal) => Promise<T>,
+    private readonly gatherMs: number = GATHER_MS,
+  ) {
     this.#load = load;
   }
 
@@ -80,7 +85,7 @@ export class Resource<T> {
   /** Reload after the burst; while a load runs, once more after it. */
   soon = (): void => {
     if (this.#running) this.#stale = true;
-    else this.#again ??= setTimeout(() => void this.reload(), GATHER_MS);
+    else this.#again ??= setTimeout(() => void this.reload(), this.gatherMs);
   };
 
   /**
@@ -115,7 +120,7 @@ export class Resource<T> {
 
 /** For components: loads when first shown, when what `load` reads changes, and when a topic says so. */
 export function resource<T>(load: (signal: AbortSignal) => Promise<T>, options: ResourceOptions = {}): Resource<T> {
-  const made = new Resource(load);
+  const made = new Resource(load, options.gatherMs);
   $effect(() => {
     void made.reload();
     return made.close;
