@@ -287,7 +287,10 @@ class FleetService:
 
     def box(self, agent_id: str) -> Box:
         """What is known of a box (empty when it was never heard of)."""
-        return self._boxes.setdefault(agent_id, Box(agent_id, left_us=self._clock.mono_us()))
+        box = self._boxes.get(agent_id)
+        if box is None:
+            box = self._boxes[agent_id] = Box(agent_id, left_us=self._clock.mono_us())
+        return box
 
     def online(self, agent_id: str) -> bool:
         """Connected, and heard of lately."""

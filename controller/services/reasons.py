@@ -21,7 +21,7 @@ from controller.services.planning import Planner
 from protocol.documents import PlayOrder
 from protocol.telemetry import SoundingState
 from schedules.ladder import Priority
-from schedules.model import occurrence_id
+from schedules.model import Item, occurrence_id
 
 _KEPT: Final = 50_000
 _DOUBT_US: Final = 30_000_000
@@ -104,9 +104,14 @@ class Reasons:
     def _candidates(self, cluster_id: str, sounding: SoundingState) -> Iterator[tuple[str, datetime]]:
         """Occurrences of its class that may have begun by now, the likely ones first."""
         if sounding.priority <= Priority.PRIORITY_BULLETIN:
-            for item in self._planner.items_of(cluster_id):
-                if int(item.priority) == sounding.priority and item.start <= sounding.since + _EARLY:
-                    yield item.rule_id, item.recurrence
+            latest = sounding.since + _EARLY
+            begun = [
+                item
+                for item in self._planner.items_of(cluster_id)
+                if item.start <= latest and item.priority == sounding.priority
+            ]
+            for item in sorted(begun, key=_start, reverse=True):
+                yield item.rule_id, item.recurrence
         for sent in reversed(self._courier.followed()):
             order = sent.command.order
             if (
@@ -119,6 +124,10 @@ class Reasons:
                     number = max(0, (sounding.since - order.item.start) // order.every)
                     for each in (number, number + 1):  # it may have begun just before its round by another clock
                         yield order.item.rule_id, order.item.recurrence + each * order.every
+
+
+def _start(item: Item) -> datetime:
+    return item.start
 
 
 def _kind_of(priority: int) -> ReasonKind:
