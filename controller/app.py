@@ -20,6 +20,7 @@ from controller.api.area_routes import AreaRoutes
 from controller.api.audit_routes import AuditRoutes
 from controller.api.cluster_routes import ClusterRoutes
 from controller.api.console_routes import ConsoleRoutes
+from controller.api.map_routes import MapRoutes
 from controller.api.metrics import Metrics
 from controller.api.openapi import openapi_document
 from controller.api.routing import Route
@@ -173,6 +174,7 @@ class _Desk:
             *AreaRoutes(self.areas, directory).table(),
             *ClusterRoutes(self.clusters, directory).table(),
             *AuditRoutes(self.audit).table(),
+            *MapRoutes(base.config.data).table(),
         )
 
 

@@ -1,6 +1,6 @@
 /**
- * One stream of changes for the whole console. It carries no content, only "this changed": whoever shows it loads it
- * anew, so nothing on the screen can be assembled wrongly from parts.
+ * One stream of changes for the whole console. It says "this changed", and whoever shows it loads it anew, so nothing on
+ * the screen can be assembled wrongly from parts; some events carry the whole new value of what changed beside it.
  */
 import { signedOut } from "../api/client";
 import { INITIAL, retryDelay, step, type Connection, type LiveEvent, type LiveState } from "./machine";
@@ -27,7 +27,10 @@ export type Topic = (typeof TOPICS)[number];
 
 /** Which ones changed; null = unknown, assume all (after a gap, or while polling). */
 export type Ids = readonly string[] | null;
-type Listener = (ids: Ids) => void;
+/** What the event said beside (states of boxes, counts of a board): may be shown at once instead of loading anew. */
+export type Said = Readonly<Record<string, unknown>>;
+type Listener = (ids: Ids, said: Said) => void;
+const NOTHING: Said = {};
 
 const ADDRESS = "/api/v1/events";
 const POLL_MS = 10_000;
@@ -142,12 +145,12 @@ class LiveStream {
       this.#run = run;
     } else if (message.event === "change" && "topic" in said) {
       const ids = "ids" in said && Array.isArray(said.ids) && said.ids.length > 0 ? said.ids.map(String) : null;
-      this.#tell(said.topic as Topic, ids);
+      this.#tell(said.topic as Topic, ids, { ...said });
     }
   }
 
-  #tell(topic: Topic, ids: Ids): void {
-    for (const listener of this.#listeners.get(topic) ?? []) listener(ids);
+  #tell(topic: Topic, ids: Ids, said: Said = NOTHING): void {
+    for (const listener of this.#listeners.get(topic) ?? []) listener(ids, said);
   }
 
   #tellAll(): void {

@@ -1,0 +1,38 @@
+"""The map an operator puts into the controller's folder: found at once, served in pieces, only to who may read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.unit.controller.staff import open_staff
+
+_MAP = b"PMTiles\x03" + bytes(range(256)) * 8
+
+
+async def test_a_map_is_found_and_served_in_pieces(tmp_path: Path) -> None:
+    async with open_staff(tmp_path) as admin:
+        assert await admin.call("GET", "/api/v1/map") == (200, {"tiles": None, "size_bytes": None})
+        status, answer = await admin.call("GET", "/api/v1/map/tiles.pmtiles")
+        assert (status, answer["code"]) == (404, "not_found")
+
+        file = tmp_path / "map.pmtiles"
+        file.write_bytes(b"something else")
+        assert (await admin.call("GET", "/api/v1/map"))[1]["tiles"] is None
+        file.write_bytes(_MAP)
+        _, first = await admin.call("GET", "/api/v1/map")
+        assert first["size_bytes"] == len(_MAP)
+        own = {"Authorization": f"Bearer {admin.token}", "Range": "bytes=8-11"}
+        async with admin.http.get(admin.running.staff_url + first["tiles"], headers=own) as response:
+            assert response.status == 206
+            assert response.content_type == "application/vnd.pmtiles"
+            assert await response.read() == _MAP[8:12]
+
+        file.write_bytes(_MAP + b"more")
+        assert (await admin.call("GET", "/api/v1/map"))[1]["tiles"] != first["tiles"]
+
+
+async def test_who_may_not_read_gets_no_map(tmp_path: Path) -> None:
+    async with open_staff(tmp_path) as admin:
+        (tmp_path / "map.pmtiles").write_bytes(_MAP)
+        async with admin.http.get(admin.running.staff_url + "/api/v1/map/tiles.pmtiles") as response:
+            assert response.status == 401
