@@ -20,6 +20,7 @@ def test_a_room_without_barriers(come: Come, name: str, room: str) -> None:
     person = come(name)
     page = person.go("" if room == "today" else room)
     page.get_by_role("heading").first.wait_for()
+    page.wait_for_function("document.querySelector('main [aria-busy=\"true\"]') === null")
     person.shot(f"room-{room}")
     assert person.barriers() == []
 
