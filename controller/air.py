@@ -32,6 +32,7 @@ from controller.api.report_routes import ReportRoutes
 from controller.api.routing import Route
 from controller.api.source_routes import SourceRoutes
 from controller.api.template_routes import TemplateRoutes
+from controller.api.upcoming_routes import UpcomingRoutes
 from controller.config import Config
 from controller.drills import Drills, open_drills
 from controller.feeds import AddressPolicy
@@ -180,6 +181,7 @@ class Air:
             *SourceRoutes(self.sources, self.relays.state_of).table(),
             *programmes.table(),
             *OccurrenceRoutes(OccurrenceService(self.programmes, base.clock), programmes).table(),
+            *UpcomingRoutes(self.planner, base.directory, base.clock).table(),
             *OrderRoutes(self.orders, self.courier).table(),
             *ReportRoutes(self.reports).table(),
             *LiveRoutes(self.live, self.tapes).table(),

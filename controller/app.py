@@ -28,6 +28,7 @@ from controller.api.second_factor_routes import SecondFactorRoutes
 from controller.api.server import StaffListener, staff_application
 from controller.api.service_routes import ServiceRoutes
 from controller.api.session_routes import SessionRoutes
+from controller.api.upkeep_routes import UpkeepRoutes
 from controller.api.user_routes import UserRoutes
 from controller.boxes import Boxes, open_boxes
 from controller.cap_desk import CapDesk, open_cap_desk
@@ -45,6 +46,7 @@ from controller.services.health import Health
 from controller.services.passwords import Passwords
 from controller.services.second_factor import SecondFactors
 from controller.services.sessions import Sessions
+from controller.services.upkeep import Upkeep
 from controller.supervisor import Supervisor
 from controller.web import ConsolePages
 
@@ -106,6 +108,7 @@ async def running(
         supervisor.every("sessions", _SWEEP_SECONDS, desk.sessions.sweep_quietly)
         supervisor.every("door-watch", WRITE_S, desk.watch.write)
         stack.push_async_callback(desk.watch.write)
+        stack.push_async_callback(desk.upkeep.close)
         metrics.counts("loa_door_refused", "What was refused at the staff's door.", "code", desk.watch.refused)
         health.add("orders-journal", lambda: base.journal.fault)
 
@@ -162,6 +165,7 @@ class _Desk:
     clusters: ClusterService
     audit: AuditService
     watch: DoorWatch
+    upkeep: Upkeep
 
     def routes(self, base: Foundation) -> tuple[Route, ...]:
         """Their operations."""
@@ -175,6 +179,7 @@ class _Desk:
             *ClusterRoutes(self.clusters, directory).table(),
             *AuditRoutes(self.audit).table(),
             *MapRoutes(base.config.data).table(),
+            *UpkeepRoutes(self.upkeep).table(),
         )
 
 
@@ -191,6 +196,7 @@ def _desk(base: Foundation) -> _Desk:
         ClusterService(db, directory, clock),
         AuditService(db, directory),
         watch,
+        Upkeep(base.config, db, directory, base.vault, clock),
     )
 
 

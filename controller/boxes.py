@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from controller.air import Air
 from controller.api import sync_metrics
 from controller.api.agent_routes import AgentRoutes
+from controller.api.health_routes import HealthRoutes
 from controller.api.listening_routes import ListeningRoutes
 from controller.api.metrics import Metrics
 from controller.api.routing import Route
@@ -26,6 +27,7 @@ from controller.services.enrolment import EnrolmentService
 from controller.services.fleet import FleetService
 from controller.services.fleet_views import FleetViews
 from controller.services.health import Health
+from controller.services.health_history import HealthHistory
 from controller.services.listening import ListeningDesk, ListeningTickets
 from controller.services.play_records import PlayRecordBook
 from controller.supervisor import Supervisor
@@ -42,6 +44,8 @@ class Boxes:
     gateway: Gateway
     listening: ListeningDesk
     tickets: ListeningTickets
+    history: HealthHistory
+    clock: Clock
     agents_url: str | None  # where agents find us from outside
 
     def routes(self) -> tuple[Route, ...]:
@@ -49,6 +53,7 @@ class Boxes:
         return (
             *AgentRoutes(self.enrolment, self.views, self.agents_url).table(),
             *ListeningRoutes(self.listening, self.tickets).table(),
+            *HealthRoutes(self.history, self.clock).table(),
         )
 
     @property
@@ -88,6 +93,7 @@ async def open_boxes(
         online=gateway.online,
         db=db,
     )
+    history = HealthHistory(db, directory, fleet, clock)
     boxes = Boxes(
         records,
         fleet,
@@ -96,11 +102,14 @@ async def open_boxes(
         gateway,
         listening,
         ListeningTickets(clock),
+        history,
+        clock,
         base.config.agent_url,
     )
     records.open(supervisor)
     enrolment.open(supervisor)
     await fleet.open(supervisor)
+    await history.open(supervisor)
     air.alarms.watch(fleet)
     air.drills.watch(fleet)
     try:
@@ -116,6 +125,7 @@ async def open_boxes(
         await gateway.close()
         enrolment.close()
         records.close()
+        await history.close()
         await fleet.close()
 
 

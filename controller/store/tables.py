@@ -313,6 +313,20 @@ class PlayRecordRow(Table, table=True):
     received_at: datetime
 
 
+class HealthHour(Table, table=True):
+    """How one box fared in one hour: the worst of what it told. Kept for two weeks."""
+
+    agent_id: str = Field(primary_key=True, foreign_key="agent.id")
+    hour: datetime = Field(primary_key=True, index=True)
+    minutes: int = Field(default=0, sa_type=BigInteger)  # bit n: it was heard in minute n
+    temperature_c: float | None = None  # highest
+    disk_free_mb: int | None = None  # least
+    sync_error_us: int | None = Field(default=None, sa_type=BigInteger)  # largest
+    rtt_us: int | None = Field(default=None, sa_type=BigInteger)  # largest
+    under_voltage: bool = False
+    faults: int = 0  # most at once
+
+
 class SecurityEvent(Table, table=True):
     """Something refused that honest parties do not send."""
 
