@@ -107,7 +107,8 @@ class LiveStream {
       if (closed.aborted) return;
       const polling = this.#state.connection === "polling";
       if (polling) this.#tellAll();
-      await pause(polling ? POLL_MS : retryDelay(this.#state.tries, Math.random()), closed);
+      // Cut short when the browser says that the network is back.
+      await pause(polling ? POLL_MS : retryDelay(this.#state.tries, Math.random()), this.#current.signal);
     }
   }
 
