@@ -35,5 +35,6 @@ fault: setup  ## the long fault campaign (not part of `make test`)
 	@scripts/setup test 1>&2
 	LOA_FAULT=long $(PY) -m pytest tests/fault -q -p no:cacheprovider
 
-clean:  ## removes the virtual environment and caches
+clean:  ## removes the virtual environment, the built console and caches
+	rm -rf controller/web/static controller/web/ui/node_modules
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
