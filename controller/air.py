@@ -187,7 +187,7 @@ class Air:
             *LiveRoutes(self.live, self.tapes).table(),
             *LivePage().table(),
             *TemplateRoutes(self.alarms.templates, self.alarms.book, self.alarms.readiness, base.directory).table(),
-            *AlertRoutes(self.alarms.desk, base.directory, base.clock).table(),
+            *AlertRoutes(self.alarms.desk, self.store, base.directory, base.clock).table(),
             *NoticeRoutes(self.alarms.notices).table(),
             *DrillRoutes(self.drills.desk, base.directory, base.clock).table(),
         )

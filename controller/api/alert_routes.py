@@ -36,6 +36,7 @@ from controller.services.errors import (
     NotFoundError,
     TooManyError,
 )
+from controller.services.media_store import MediaStore
 
 #: An event stream says something at least this often, in seconds, and gathers changes for so long.
 _BEAT_S: Final = 15.0
@@ -101,8 +102,9 @@ class RecordedView(Schema):
 class AlertRoutes:
     """Operations on alerts."""
 
-    def __init__(self, desk: AlertDesk, directory: Directory, clock: Clock) -> None:
+    def __init__(self, desk: AlertDesk, sounds: MediaStore, directory: Directory, clock: Clock) -> None:
         self._desk = desk
+        self._sounds = sounds
         self._directory = directory
         self._clock = clock
         self._streams = 0
@@ -125,6 +127,8 @@ class AlertRoutes:
             route("GET", one, "getAlert", read, self.get, returns=AlertView, errors=missing, summary="One alert"),
             route("GET", f"{one}/review", "reviewOfAlert", read, self.review_of, returns=ReviewView, errors=missing,
                   summary="What the second person looks at"),
+            route("GET", f"{one}/sounds/{{sha256}}", "alertSound", read, self.sound, raw_returns="audio/ogg",
+                  errors=missing, summary="Listen to one of its sounds before it is confirmed (Ogg Opus, ranges)"),
             route("POST", f"{one}/confirm", "confirmAlert", confirm, self.confirm, body=ConfirmShape,
                   returns=AlertView, errors=step, idempotent=True, summary="Confirm as the second person: it sounds"),
             route("POST", f"{one}/override", "overrideAlert", compose, self.override, body=OverrideShape,
@@ -175,6 +179,17 @@ class AlertRoutes:
         """One alert."""
         alert = self._alert(call)
         return self._view(alert, self._desk.code_of(call.actor, alert))
+
+    async def sound(self, call: Call[Empty, Empty]) -> web.StreamResponse:
+        """One of its sounds: the very bytes that go on air."""
+        alert, sha256 = self._alert(call), call.path["sha256"]
+        known = {
+            clip.sha256 for message in (alert.message, alert.twin) if message is not None for clip in message.clips
+        }
+        path = self._sounds.media_path(sha256) if sha256 in known else None
+        if path is None or not await self._sounds.has(sha256):
+            raise NotFoundError("this alert has no such sound", code="media_missing")
+        return web.FileResponse(path, headers={"Content-Type": "audio/ogg"})
 
     async def confirm(self, call: Call[ConfirmShape, Empty]) -> AlertView:
         """The second person's yes."""

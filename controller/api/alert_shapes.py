@@ -156,6 +156,8 @@ class ReviewView(Schema):
     languages: tuple[str, ...]
     lacking: Mapping[str, tuple[str, ...]] = Field(description="Language -> clusters that will not hear it")
     first_words: Mapping[str, str]
+    words: Mapping[str, str] = Field(description="All that is said, by language")
+    cancel_words: Mapping[str, str] = Field(description="What is said when it is cancelled, by language")
     length_s: float = Field(description="Of one sounding with its repetitions in a row")
     times: int
     every_s: int | None
@@ -251,6 +253,8 @@ def review_view(review: Review) -> ReviewView:
         languages=review.languages,
         lacking=review.lacking,
         first_words=review.first_words,
+        words=review.words,
+        cancel_words=review.cancel_words,
         length_s=round(review.length.total_seconds(), 1),
         times=review.repetition.times,
         every_s=None if every is None else int(every.total_seconds()),

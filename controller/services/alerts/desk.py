@@ -29,7 +29,7 @@ import structlog
 
 from controller.services.alerts import places
 from controller.services.alerts.board import Board
-from controller.services.alerts.composing import Composer, Content
+from controller.services.alerts.composing import Composer, Content, default_cancel
 from controller.services.alerts.gate import Gate, code_hash, new_code
 from controller.services.alerts.giving import LEAD
 from controller.services.alerts.model import (
@@ -170,8 +170,18 @@ class AlertDesk:
         """What the second person sees: the alert as it was frozen, the fleet as it is now."""
         clusters = frozenset(each for each in alert.clusters if each in self._directory.clusters)
         found = Places(clusters, alert.draft.where.scope.everywhere)
-        words = _unspoken(alert.draft)
-        return self._review(Asked(found, alert.title, alert.message, alert.repetition, self._clock.now() + LEAD, words))
+        return self._review(
+            Asked(
+                found,
+                alert.title,
+                alert.message,
+                alert.repetition,
+                self._clock.now() + LEAD,
+                _unspoken(alert.draft),
+                alert.twin,
+                _uncancelled(alert.draft, alert.title),
+            )
+        )
 
     # --- steps -------------------------------------------------------------------------------------------------
 
@@ -365,7 +375,16 @@ class AlertDesk:
         now = self._clock.now()
         content = self._composer.content(draft, now)
         self._composer.require_playable(content, found, draft, now + LEAD)
-        asked = Asked(found, content.title, content.message, content.repetition, now + LEAD, _unspoken(draft))
+        asked = Asked(
+            found,
+            content.title,
+            content.message,
+            content.repetition,
+            now + LEAD,
+            _unspoken(draft),
+            content.twin,
+            _uncancelled(draft, content.title),
+        )
         return Looked(found, content, self._review(asked))
 
     def _review(self, asked: Asked) -> Review:
@@ -463,6 +482,10 @@ class AlertDesk:
 
 def _unspoken(draft: AlertDraft) -> tuple[Words, ...]:
     return draft.words if draft.kind is AlertKind.TEXT else ()
+
+
+def _uncancelled(draft: AlertDraft, title: str) -> tuple[Words, ...]:
+    return draft.cancel_words or default_cancel(title, draft.words) if draft.kind is AlertKind.TEXT else ()
 
 
 def _person(actor: Actor) -> Person:

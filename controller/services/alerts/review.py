@@ -57,6 +57,8 @@ class Review:
     languages: tuple[str, ...]
     lacking: dict[str, tuple[str, ...]]  # language -> clusters that have it and will not hear it
     first_words: dict[str, str]
+    words: dict[str, str]  # all that is said, by language
+    cancel_words: dict[str, str]  # what its cancelling will say; empty for live voice and for an all-clear
     length: timedelta  # of one sounding, with its repetitions
     repetition: Repetition
     quiet: tuple[str, ...]  # clusters in whose quiet hours it sounds
@@ -84,12 +86,18 @@ class Asked:
     repetition: Repetition
     start: datetime
     words: tuple[Words, ...] = ()
+    twin: Message | None = None
+    cancel_words: tuple[Words, ...] = ()
 
     @property
     def texts(self) -> dict[str, str]:
         """What is said, by language."""
-        said: Iterable[Words | SpokenClip] = self.words if self.message is None else self.message.spoken
-        return {each.language: each.text for each in said}
+        return _by_language(self.words if self.message is None else self.message.spoken)
+
+    @property
+    def cancel_texts(self) -> dict[str, str]:
+        """What is said when it is cancelled, by language."""
+        return _by_language(self.cancel_words if self.twin is None else self.twin.spoken)
 
 
 def make_review(facts: Facts, asked: Asked) -> Review:
@@ -116,6 +124,8 @@ def make_review(facts: Facts, asked: Asked) -> Review:
         languages=tuple(asked.texts),
         lacking=lacking(asked.texts, languages) if asked.texts else {},
         first_words={language: first_words(text) for language, text in asked.texts.items()},
+        words=asked.texts,
+        cancel_words=asked.cancel_texts,
         length=length,
         repetition=repetition,
         quiet=quiet,
@@ -124,6 +134,10 @@ def make_review(facts: Facts, asked: Asked) -> Review:
         cautions=(),
     )
     return _with_words(review, asked)
+
+
+def _by_language(said: Iterable[Words | SpokenClip]) -> dict[str, str]:
+    return {each.language: each.text for each in said}
 
 
 def first_words(text: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
@@ -70,6 +71,7 @@ async def test_from_the_template_to_the_call_sheet(tmp_path: Path) -> None:
         assert (review["clusters"], review["offline"]) == (1, [cluster])
         assert "1 cụm loa" in review["sentence"]
         assert "Lũ về." in review["sentence"]
+        assert (review["words"], review["cancel_words"]) == ({"vi": "Lũ về."}, {"vi": "Đã hủy."})
         assert {each["code"] for each in review["cautions"]} >= {"offline"}
 
         async with locked(tmp_path / "loa.db"):  # another program holds the database: nobody waits for it
@@ -78,6 +80,9 @@ async def test_from_the_template_to_the_call_sheet(tmp_path: Path) -> None:
             assert (status, made["state"]) == (201, "armed"), made
             path = f"/api/v1/alerts/{made['id']}"
             _, seen = await minh.call("GET", path)
+            heard, _ = await minh.call("GET", f"{path}/sounds/{seen['sha256'][0]}")
+            assert heard == 200
+            assert await minh.call("GET", f"{path}/sounds/{'0' * 64}") == (404, ANY)
             assert seen["code"] is None
             status, refused = await lan.call("POST", f"{path}/confirm", {"code": made["code"]})
             assert (status, refused["code"]) == (403, "same_person")

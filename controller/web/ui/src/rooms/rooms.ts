@@ -7,6 +7,7 @@ import Bell from "@lucide/svelte/icons/cloud-lightning";
 import CalendarDays from "@lucide/svelte/icons/calendar-days";
 import ClipboardCheck from "@lucide/svelte/icons/clipboard-check";
 import House from "@lucide/svelte/icons/sun";
+import MessageSquareWarning from "@lucide/svelte/icons/message-square-warning";
 import LibraryBig from "@lucide/svelte/icons/audio-lines";
 import MapIcon from "@lucide/svelte/icons/map";
 import Mic from "@lucide/svelte/icons/mic";
@@ -86,6 +87,13 @@ export const rooms: readonly Room[] = [
     title: () => t.drills,
     load: () => import("./drills/Drills.svelte"),
     nav: { group: "warn", icon: ClipboardCheck, tone: "drill" },
+  },
+  {
+    path: "/templates/:id?",
+    permission: ["emergency_compose", "emergency_confirm", "draft", "approve"],
+    title: () => t.templates,
+    load: () => import("./templates/Templates.svelte"),
+    nav: { group: "warn", icon: MessageSquareWarning },
   },
   {
     path: "/fleet",

@@ -1,7 +1,18 @@
-import { words } from "../i18n/words";
+import { count, plural, words } from "../i18n/words";
 
 export const t = words({
   vi: {
+    alarm: {
+      waiting: (title: string, by: string, n: number) =>
+        `CHỜ BẠN XÁC NHẬN: “${title}”, ${by} soạn, ${count(n, "vi")} cụm loa`,
+      mine: (title: string) => `Cảnh báo “${title}” của bạn đang chờ người thứ hai`,
+      sounding: (title: string, done: number, n: number) =>
+        `ĐANG PHÁT CẢNH BÁO THẬT: “${title}”, ${count(done, "vi")}/${count(n, "vi")} cụm đã kêu`,
+      sounded: (title: string, done: number, n: number) =>
+        `CẢNH BÁO CÒN HIỆU LỰC: “${title}”, ${count(done, "vi")}/${count(n, "vi")} cụm đã kêu`,
+      look: "Xem và xác nhận",
+      board: "Xem bảng",
+    },
     tagline: "Hệ thống truyền thanh cơ sở",
     skip: "Đến nội dung chính",
     menu: "Danh mục",
@@ -125,6 +136,16 @@ export const t = words({
     start: { title: "Chưa vào được bảng điều khiển" },
   },
   en: {
+    alarm: {
+      waiting: (title, by, n) => `WAITS FOR YOU: “${title}”, composed by ${by}, ${plural(n, "cluster", "clusters")}`,
+      mine: (title) => `Your alert “${title}” waits for the second person`,
+      sounding: (title, done, n) =>
+        `A REAL ALERT SOUNDS: “${title}”, ${count(done, "en")} of ${plural(n, "cluster", "clusters")} sounded`,
+      sounded: (title, done, n) =>
+        `AN ALERT IS IN FORCE: “${title}”, ${count(done, "en")} of ${plural(n, "cluster", "clusters")} sounded`,
+      look: "Look and confirm",
+      board: "Board",
+    },
     tagline: "Village loudspeakers",
     skip: "To the main content",
     menu: "Menu",

@@ -1,0 +1,36 @@
+import { expect, it } from "vitest";
+import type { shapes } from "../../api";
+import { failures, outcome, phase } from "./phase";
+
+const result = (more: Partial<shapes.ResultView>) =>
+  ({
+    passed: false,
+    missing: false,
+    code: "",
+    checks: [],
+    finished_at: null,
+    tested_at: null,
+    ...more,
+  }) as shapes.ResultView;
+
+it("a box passed, failed, is silent, or has time left", () => {
+  const check = { name: "stock", ok: false, detail: "" };
+  expect(
+    [
+      result({ passed: true }),
+      result({ code: "quiet_hours" }),
+      result({ tested_at: "2026-01-01T00:00:00Z", checks: [check] }),
+      result({ missing: true }),
+      result({}),
+    ].map(outcome),
+  ).toEqual(["good", "bad", "bad", "silentBox", "waiting"]);
+  expect(failures(result({ code: "muted", checks: [check, { ...check, name: "clock", ok: true }] }))).toContain(
+    "muted",
+  );
+});
+
+it("a drill that was stopped is not over by itself", () => {
+  expect(phase({ cancelled_at: null, over: false })).toBe("running");
+  expect(phase({ cancelled_at: null, over: true })).toBe("over");
+  expect(phase({ cancelled_at: "2026-01-01T00:00:00Z", over: true })).toBe("cancelled");
+});

@@ -1,0 +1,47 @@
+/** Where a drill stands, and what a box made of it. Pure. */
+import type { shapes } from "../../api";
+import type { State } from "../../design";
+import { t } from "./words";
+
+export type Phase = "running" | "over" | "cancelled";
+
+export function phase(drill: Pick<shapes.DrillView, "cancelled_at" | "over">): Phase {
+  return drill.cancelled_at !== null ? "cancelled" : drill.over ? "over" : "running";
+}
+
+export function phaseName(of: Phase): string {
+  return t[of];
+}
+
+export function badge(of: Phase): State {
+  return of === "running" ? "drill" : of === "over" ? "ok" : "idle";
+}
+
+export function kindName(kind: string): string {
+  return kind in t.kind ? t.kind[kind as keyof typeof t.kind] : kind;
+}
+
+export type Outcome = "good" | "bad" | "silentBox" | "waiting";
+
+export function outcome(result: shapes.ResultView): Outcome {
+  if (result.passed) return "good";
+  if (result.missing) return "silentBox";
+  return result.code || result.checks.some((each) => !each.ok) || result.finished_at || result.tested_at
+    ? "bad"
+    : "waiting";
+}
+
+const OUTCOMES: Record<Outcome, State> = { good: "ok", bad: "fault", silentBox: "offline", waiting: "idle" };
+export function outcomeState(of: Outcome): State {
+  return OUTCOMES[of];
+}
+
+/** What a box failed at, by name. */
+export function failures(result: shapes.ResultView): string {
+  const names = result.checks.flatMap((each) => (each.ok ? [] : [checkName(each.name)]));
+  return [...(result.code ? [result.code] : []), ...names].join(", ");
+}
+
+function checkName(name: string): string {
+  return name in t.check ? t.check[name as keyof typeof t.check] : name;
+}
