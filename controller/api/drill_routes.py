@@ -9,7 +9,7 @@ from pydantic import Field
 
 from controller.api.alert_shapes import WhereShape, WordsShape
 from controller.api.routing import Call, Route, route
-from controller.api.schema import Empty, Id, Page, PageQuery, Schema, paginate
+from controller.api.schema import Empty, Id, OptionalLine, Page, PageQuery, Schema, paginate
 from controller.services.context import Actor, Clock, Permission
 from controller.services.directory import Directory
 from controller.services.drills import LAST, Card, Drill, DrillDesk, DrillDraft, DrillKind, Result, scorecard
@@ -22,7 +22,7 @@ class DrillShape(WhereShape):
     kind: Literal["drill", "test", "silent"] = Field(
         "drill", description="silent: no sound, the boxes prove themselves"
     )
-    title: str = Field("", max_length=200)
+    title: OptionalLine = ""
     template: Id | None = Field(None, description="A template whose words are drilled")
     words: tuple[WordsShape, ...] = Field((), max_length=8, description="Instead of a template")
     times: int = Field(1, ge=1, le=3, description="In a row")

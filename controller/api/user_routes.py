@@ -16,7 +16,10 @@ from controller.services.errors import ConflictError, ForbiddenError, InvalidErr
 from controller.services.passwords import MAX_LENGTH
 
 UserName = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=2, max_length=60, pattern=r"^[^\x00-\x20\x7f/:@]+$")
+    str,
+    StringConstraints(
+        strip_whitespace=True, min_length=2, max_length=60, pattern=r"^[^\x00-\x20\x7f\u2028-\u202e\u2066-\u2069/:@]+$"
+    ),
 ]
 Password = Annotated[str, StringConstraints(min_length=1, max_length=MAX_LENGTH)]
 Grants = Annotated[tuple[GrantView, ...], Field(max_length=100)]

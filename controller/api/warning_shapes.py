@@ -17,10 +17,9 @@ from controller.services.warnings.source_checks import INTERVAL_RANGE, MAX_CERTI
 
 Address = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_URL)]
 Pem = Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
-Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
-_Words = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")
-]
+_TEXT = r"^[^\x00-\x1f\x7f\u2028-\u202e\u2066-\u2069]+$"
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=_TEXT)]
+_Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=_TEXT)]
 Interval = Annotated[int, Field(ge=INTERVAL_RANGE[0], le=INTERVAL_RANGE[1], description="Seconds between two looks")]
 
 

@@ -13,9 +13,10 @@ from importlib.resources import files
 from typing import Final
 
 from aiohttp import web
+from pydantic import ConfigDict
 
 from controller.api.routing import Access, Call, Route, route
-from controller.api.schema import Empty
+from controller.api.schema import Empty, Schema
 from controller.services.errors import NotFoundError
 from controller.web.bundle import INDEX, Bundle, BundleFile
 
@@ -44,6 +45,12 @@ The loudspeakers go on with their plan.</p>
 """
 
 
+class PageAddress(Schema):
+    """What stands behind the question mark: pages keep their filters there, and read them themselves."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
 class ConsolePages:
     """Serves the console."""
 
@@ -55,19 +62,20 @@ class ConsolePages:
         """Its operations."""
         public = Access.PUBLIC
         return (
-            route("GET", "/", "getRoot", public, self.root, status=302, raw_returns="text/html",
+            route("GET", "/", "getRoot", public, self.root, query=PageAddress, status=302, raw_returns="text/html",
                   summary="Where people go: to the console"),
-            route("GET", "/console", "getConsoleEntrance", public, self.root, status=302, raw_returns="text/html",
-                  summary="To the console's first page"),
-            route("GET", ROOT + "{file:.*}", "getConsolePage", public, self.file, raw_returns="text/html",
-                  errors=(NotFoundError,), summary="The console's pages, and the files they consist of"),
+            route("GET", "/console", "getConsoleEntrance", public, self.root, query=PageAddress, status=302,
+                  raw_returns="text/html", summary="To the console's first page"),
+            route("GET", ROOT + "{file:.*}", "getConsolePage", public, self.file, query=PageAddress,
+                  raw_returns="text/html", errors=(NotFoundError,),
+                  summary="The console's pages, and the files they consist of"),
         )  # fmt: skip
 
-    async def root(self, _call: Call[Empty, Empty]) -> web.Response:
+    async def root(self, _call: Call[Empty, PageAddress]) -> web.Response:
         """To the console."""
         return web.Response(status=302, headers={**_HEADERS, "Location": ROOT}, content_type="text/html")
 
-    async def file(self, call: Call[Empty, Empty]) -> web.Response:
+    async def file(self, call: Call[Empty, PageAddress]) -> web.Response:
         """A page, or a file of the bundle."""
         if not self._bundle:
             return web.Response(status=503, text=_NEVER_BUILT, content_type="text/html", headers=_HEADERS)

@@ -63,13 +63,15 @@ async def unbuilt(tmp_path: Path) -> AsyncIterator[aiohttp.ClientSession]:
         yield http
 
 
-@pytest.mark.parametrize("path", ["/", "/console"])
+@pytest.mark.parametrize("path", ["/", "/console", "/console?x=1"])
 async def test_people_are_led_to_the_console(console: aiohttp.ClientSession, path: str) -> None:
     async with console.get(path, allow_redirects=False) as response:
         assert (response.status, response.headers["Location"]) == (302, "/console/")
 
 
-@pytest.mark.parametrize("path", ["", "fleet", "cluster/01J8", "admin/users", "no/such/page"])
+@pytest.mark.parametrize(
+    "path", ["", "fleet", "fleet?state=offline&x=1&x=2", "cluster/01J8", "admin/users", "no/such/page"]
+)
 async def test_every_page_answers_with_the_index_which_is_asked_for_anew(
     console: aiohttp.ClientSession, path: str
 ) -> None:
