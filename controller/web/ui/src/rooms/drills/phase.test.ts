@@ -29,8 +29,13 @@ it("a box passed, failed, is silent, or has time left", () => {
   );
 });
 
-it("a drill that was stopped is not over by itself", () => {
-  expect(phase({ cancelled_at: null, over: false })).toBe("running");
-  expect(phase({ cancelled_at: null, over: true })).toBe("over");
-  expect(phase({ cancelled_at: "2026-01-01T00:00:00Z", over: true })).toBe("cancelled");
+it("a drill runs until it is stopped, over, or answered by every box", () => {
+  const drill = (more: object) =>
+    phase({ kind: "drill", cancelled_at: null, over: false, boxes: 2, tested: 0, finished: 0, ...more });
+  expect(drill({})).toBe("running");
+  expect(drill({ over: true })).toBe("over");
+  expect(drill({ cancelled_at: "2026-01-01T00:00:00Z", over: true })).toBe("cancelled");
+  expect(drill({ finished: 2 })).toBe("over");
+  expect(drill({ kind: "silent", tested: 1 })).toBe("running");
+  expect(drill({ kind: "silent", tested: 2 })).toBe("over");
 });

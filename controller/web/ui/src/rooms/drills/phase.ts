@@ -5,8 +5,13 @@ import { t } from "./words";
 
 export type Phase = "running" | "over" | "cancelled";
 
-export function phase(drill: Pick<shapes.DrillView, "cancelled_at" | "over">): Phase {
-  return drill.cancelled_at !== null ? "cancelled" : drill.over ? "over" : "running";
+type Progress = Pick<shapes.DrillView, "kind" | "cancelled_at" | "over" | "boxes" | "tested" | "finished">;
+
+/** A drill whose boxes have all answered is over, though late ones might still join it. */
+export function phase(drill: Progress): Phase {
+  if (drill.cancelled_at !== null) return "cancelled";
+  const done = drill.kind === "silent" ? drill.tested : drill.finished;
+  return drill.over || (drill.boxes > 0 && done >= drill.boxes) ? "over" : "running";
 }
 
 export function phaseName(of: Phase): string {
