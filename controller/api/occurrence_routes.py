@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from pydantic import Field
 
-from controller.api.programme_routes import ProgrammeRoutes
+from controller.api.programme_routes import ProgrammeRoutes, harmless
 from controller.api.programme_shapes import (
     Moment,
     ProblemView,
@@ -27,8 +27,6 @@ from controller.services.errors import ConflictError, ForbiddenError, InvalidErr
 from controller.services.exceptions import Exceptional, Following
 from controller.services.occurrences import OccurrenceService
 from controller.services.programme_model import time_text
-from controller.services.programmes import Finding
-from schedules.compiler import Problem
 from schedules.model import MAX_RELAY
 from schedules.recurrence import RecurrenceError, parse_time
 
@@ -195,11 +193,7 @@ class OccurrenceRoutes:
             found = await self._occurrences.preview_change(call.actor, programme_id, at, how)
         else:
             found = await self._occurrences.preview_split(call.actor, programme_id, at, body.value())
-        return EditPreview(ok=_harmless(found), problems=tuple(ProblemView.of(each) for each in found))
-
-
-def _harmless(found: Sequence[Finding]) -> bool:
-    return all(isinstance(each, Problem) and each.warning for each in found)
+        return EditPreview(ok=harmless(found), problems=tuple(ProblemView.of(each) for each in found))
 
 
 def _recurrence(path: Mapping[str, str]) -> datetime:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import AwareDatetime, Field
 
@@ -18,10 +18,22 @@ from controller.services.errors import ConflictError, ForbiddenError, InvalidErr
 from controller.services.planning import Planner
 from controller.services.programme_model import ProgrammeSpec
 from controller.services.programmes import Finding, Preview, ProgrammeService
+from schedules.compiler import Problem
 from schedules.recurrence import expand
 
+#: Occurrences that one outlook shows.
+MAX_OUTLOOK: Final = 200
 
-class ProgrammeUpdate(ProgrammeShape):
+
+class NewProgramme(ProgrammeShape):
+    """What a programme is to be."""
+
+    await_approval: bool = Field(
+        default=False, description="It may wait for the approval of its recordings, silent until then"
+    )
+
+
+class ProgrammeUpdate(NewProgramme):
     """What a programme is to be from now on. ``version``: the one its author saw; null = whatever it is."""
 
     version: int | None = Field(None, ge=1)
@@ -41,6 +53,30 @@ class PreviewRequest(Schema):
     programme_id: Id | None = Field(None, description="When it is a change of this one")
     begin: AwareDatetime
     end: AwareDatetime
+
+
+class OutlookRequest(PreviewRequest):
+    """A programme that is being written, and the span to look at."""
+
+    await_approval: bool = Field(default=False, description="As for making it")
+
+
+class OutlookLine(Schema):
+    """One occurrence it would have, in numbers of clusters."""
+
+    start: datetime
+    end: datetime
+    sounds: int
+    quiet: int = Field(description="That leave it out, since it would touch their quiet hours")
+    lacking: int = Field(description="Without a recording in their language")
+
+
+class OutlookView(Schema):
+    """What stands against a programme, and what it would sound."""
+
+    ok: bool = Field(description="It would be taken; problems are warnings then")
+    problems: tuple[ProblemView, ...]
+    occurrences: tuple[OutlookLine, ...]
 
 
 class SpanView(Schema):
@@ -94,11 +130,14 @@ class ProgrammeRoutes:
         return (
             route("GET", all_of, "listProgrammes", read, self.list_programmes, query=ProgrammeQuery,
                   returns=Page[ProgrammeView], summary="Programmes you may know of"),
-            route("POST", all_of, "createProgramme", schedule, self.create, body=ProgrammeShape, status=201,
+            route("POST", all_of, "createProgramme", schedule, self.create, body=NewProgramme, status=201,
                   returns=ProgrammeView, errors=(*missing, InvalidError), summary="Put a programme on the grid"),
             route("POST", f"{all_of}/preview", "previewProgramme", schedule, self.preview, body=PreviewRequest,
                   returns=PreviewView, errors=(*missing, InvalidError),
                   summary="What each cluster would sound with it"),
+            route("POST", f"{all_of}/outlook", "outlookProgramme", schedule, self.outlook, body=OutlookRequest,
+                  returns=OutlookView, errors=(*missing, InvalidError),
+                  summary="While it is written: what stands against it, and when it would sound"),
             route("GET", one, "getProgramme", read, self.get, returns=ProgrammeView, errors=missing,
                   summary="One programme"),
             route("PUT", one, "changeProgramme", schedule, self.change, body=ProgrammeUpdate, returns=ProgrammeView,
@@ -116,9 +155,10 @@ class ProgrammeRoutes:
         ]
         return paginate(rows, query, key=lambda entry: f"{entry.spec.title}\0{entry.id}", show=self.view)
 
-    async def create(self, call: Call[ProgrammeShape, Empty]) -> ProgrammeView:
+    async def create(self, call: Call[NewProgramme, Empty]) -> ProgrammeView:
         """Put it on the grid; warnings come back with it."""
-        entry, checked = await self._programmes.create(call.actor, self.spec(call.body))
+        body = call.body
+        entry, checked = await self._programmes.create(call.actor, self.spec(body), pending=body.await_approval)
         return self.view(entry, checked.warnings)
 
     async def get(self, call: Call[Empty, Empty]) -> ProgrammeView:
@@ -129,7 +169,11 @@ class ProgrammeRoutes:
         """Say it anew."""
         body = call.body
         entry, checked = await self._programmes.change(
-            call.actor, call.path["programme_id"], self.spec(body), version=body.version
+            call.actor,
+            call.path["programme_id"],
+            self.spec(body),
+            version=body.version,
+            pending=body.await_approval,
         )
         return self.view(entry, checked.warnings)
 
@@ -146,6 +190,32 @@ class ProgrammeRoutes:
         return PreviewView(
             clusters=tuple(_cluster(each) for each in previews),
             problems=tuple(ProblemView.of(each) for each in problems),
+        )
+
+    async def outlook(self, call: Call[OutlookRequest, Empty]) -> OutlookView:
+        """While it is written."""
+        body = call.body
+        found, occurrences = await self._programmes.outlook(
+            call.actor,
+            self.spec(body.programme),
+            body.begin.astimezone(UTC),
+            body.end.astimezone(UTC),
+            programme_id=body.programme_id,
+            pending=body.await_approval,
+        )
+        return OutlookView(
+            ok=harmless(found),
+            problems=tuple(map(ProblemView.of, found)),
+            occurrences=tuple(
+                OutlookLine(
+                    start=each.start,
+                    end=each.end,
+                    sounds=len(each.sounds),
+                    quiet=len(each.quiet),
+                    lacking=len(each.lacking),
+                )
+                for each in occurrences[:MAX_OUTLOOK]
+            ),
         )
 
     def spec(self, shape: ProgrammeShape) -> ProgrammeSpec:
@@ -169,6 +239,11 @@ class ProgrammeRoutes:
         upcoming = expand(entry.spec.recurrence, after=self._clock.now(), limit=1) if entry.active else iter(())
         following = next(upcoming, None)
         return view_of(entry, None if following is None else following.astimezone(UTC), problems)
+
+
+def harmless(found: Sequence[Finding]) -> bool:
+    """Whether there are warnings at most."""
+    return all(isinstance(each, Problem) and each.warning for each in found)
 
 
 def _cluster(preview: Preview) -> ClusterPreview:

@@ -3,7 +3,8 @@
 Rules kept here:
 
 1. A programme is checked against everything that is planned before it is written: quiet hours, overlaps with its own
-   class, starts in the past, lengths, languages, approvals. What is wrong is refused with a stable code.
+   class, starts in the past, lengths, languages, approvals. What is wrong is refused with a stable code. Only on
+   request may it wait for an approval; plans have it when that is given, never before.
 2. Rights: ``schedule`` over the programme's own area and over every place it sounds at.
 3. Withdrawing a whole programme or one occurrence is for good; what was played stays in the reports.
 4. The preview asks the same arbiter that the agents play by.
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
@@ -26,11 +27,11 @@ from controller.services.directory import Directory
 from controller.services.errors import ConflictError, FieldProblem, InvalidError, NotFoundError
 from controller.services.exceptions import without
 from controller.services.programme_model import PLANNABLE, ProgrammeSpec, RelaySpec, columns_of
-from controller.services.rulebook import Gap, Rulebook
+from controller.services.rulebook import NOT_APPROVED, Gap, Rulebook
 from controller.store import Database, Transaction, tables
 from controller.store.ids import new_id
 from schedules.arbiter import Situation, Span, timeline
-from schedules.compiler import Problem, check_rule, compile_plan
+from schedules.compiler import Forecast, Problem, check_rule, compile_plan, forecast, kinds_of
 from schedules.model import Item
 from schedules.recurrence import RecurrenceError, expand, resolve, zone_of
 from schedules.rules import Rule
@@ -97,14 +98,18 @@ class ProgrammeService:
         self._directory.require(actor, Permission.READ, entry.spec.area_id)
         return entry
 
-    async def check(self, actor: Actor, spec: ProgrammeSpec, *, programme_id: str | None = None) -> Checked:
+    async def check(
+        self, actor: Actor, spec: ProgrammeSpec, *, programme_id: str | None = None, pending: bool = False
+    ) -> Checked:
         """Everything that would stop the programme, found out before it is written.
+
+        ``pending``: it may wait for the approval of its recordings; it is a hole in the grid until then.
 
         Raises:
             InvalidError: with a field entry for each problem; its code is that of the first.
             NotFoundError, ForbiddenError: a place does not exist, or the right to schedule there is missing.
         """
-        rule, found = await self._judge(actor, spec, programme_id, {})
+        rule, found = await self._judge(actor, spec, programme_id, {}, pending=pending)
         stopping = [(each.code, each.message) for each in found if isinstance(each, Gap) or not each.warning]
         if stopping or rule is None:
             raise _refusal(stopping)
@@ -117,14 +122,17 @@ class ProgrammeService:
         programme_id: str | None,
         *,
         beside: Mapping[str, ProgrammeSpec | None] = NOBODY,
+        pending: bool = False,
     ) -> tuple[Finding, ...]:
         """What stands against a programme, and what its author should know. ``beside``: others as they will be then.
+
+        ``pending``: see :meth:`check`.
 
         Raises:
             InvalidError: it is no programme at all.
             NotFoundError, ForbiddenError: a place does not exist, or the right to schedule there is missing.
         """
-        return (await self._judge(actor, spec, programme_id, beside))[1]
+        return (await self._judge(actor, spec, programme_id, beside, pending=pending))[1]
 
     async def approve(
         self,
@@ -152,6 +160,8 @@ class ProgrammeService:
         spec: ProgrammeSpec,
         programme_id: str | None,
         beside: Mapping[str, ProgrammeSpec | None],
+        *,
+        pending: bool,
     ) -> tuple[Rule | None, tuple[Finding, ...]]:
         self._require_places(actor, spec)
         if spec.priority not in PLANNABLE:
@@ -159,14 +169,15 @@ class ProgrammeService:
             raise InvalidError(f"a programme is one of {names}", code="priority_not_allowed")
         if isinstance(spec.content, RelaySpec) and spec.slot is None:
             raise InvalidError("a relay needs a slot: how long it is carried", code="slot_missing")
-        rule, gaps = self._rulebook.rule(programme_id or DRAFT_ID, spec)
+        rule, gaps = self._rulebook.rule(programme_id or DRAFT_ID, spec, pending=pending)
         if gaps or rule is None:
             return None, gaps
         others = self._others(programme_id, beside)
         settings = [self._directory.effective_settings(each) for each in sorted(rule.targets)]
         now = self._clock.now()
         try:
-            return rule, await asyncio.to_thread(check_rule, rule, others, settings, now=now)
+            found = await asyncio.to_thread(check_rule, rule, others, settings, now=now)
+            return rule, tuple(_waits(each) for each in found) if pending else found
         except RecurrenceError as error:
             raise _refusal([(error.code, str(error))]) from error
 
@@ -177,17 +188,19 @@ class ProgrammeService:
         made = (self._rulebook.rule(each, spec)[0] for each, spec in beside.items() if spec is not None)
         return (*others, *(rule for rule in made if rule is not None))
 
-    async def create(self, actor: Actor, spec: ProgrammeSpec) -> tuple[ProgrammeEntry, Checked]:
-        """Put a programme on the grid.
+    async def create(
+        self, actor: Actor, spec: ProgrammeSpec, *, pending: bool = False
+    ) -> tuple[ProgrammeEntry, Checked]:
+        """Put a programme on the grid. ``pending``: see :meth:`check`.
 
         Raises:
             InvalidError, NotFoundError, ForbiddenError: see :meth:`check`.
         """
         async with self.turn:
-            return await self._create(actor, spec)
+            return await self._create(actor, spec, pending=pending)
 
-    async def _create(self, actor: Actor, spec: ProgrammeSpec) -> tuple[ProgrammeEntry, Checked]:
-        checked = await self.check(actor, spec)
+    async def _create(self, actor: Actor, spec: ProgrammeSpec, *, pending: bool) -> tuple[ProgrammeEntry, Checked]:
+        checked = await self.check(actor, spec, pending=pending)
         async with self._db.transaction(actor) as tx:
             row = self._new_row(actor, spec)
             tx.session.add(row)
@@ -195,9 +208,17 @@ class ProgrammeService:
             return self._publish(tx, row), checked
 
     async def change(
-        self, actor: Actor, programme_id: str, spec: ProgrammeSpec, *, version: int | None = None
+        self,
+        actor: Actor,
+        programme_id: str,
+        spec: ProgrammeSpec,
+        *,
+        version: int | None = None,
+        pending: bool = False,
     ) -> tuple[ProgrammeEntry, Checked]:
         """Replace what is said about a programme. ``version``: what the author saw, if they care.
+
+        ``pending``: see :meth:`check`.
 
         Raises:
             ConflictError: ``changed_since`` (another version by now), or ``programme_over``.
@@ -205,12 +226,12 @@ class ProgrammeService:
         """
         self.editable(actor, programme_id, None)
         async with self.turn:
-            return await self._change(actor, programme_id, spec, version)
+            return await self._change(actor, programme_id, spec, version, pending=pending)
 
     async def _change(
-        self, actor: Actor, programme_id: str, spec: ProgrammeSpec, version: int | None
+        self, actor: Actor, programme_id: str, spec: ProgrammeSpec, version: int | None, *, pending: bool
     ) -> tuple[ProgrammeEntry, Checked]:
-        checked = await self.check(actor, spec, programme_id=programme_id)
+        checked = await self.check(actor, spec, programme_id=programme_id, pending=pending)
         return await self.rewrite(actor, programme_id, spec, version=version, action="programme.change"), checked
 
     # --- for those who edit occurrences; they hold ``turn`` and have asked ``approve`` ------------------------------
@@ -320,6 +341,33 @@ class ProgrammeService:
                 self._update(tx, row, said, "programme.withdraw_one", {"recurrence": stamp})
         return self._rulebook.clusters(entry.spec.targets)
 
+    async def outlook(
+        self,
+        actor: Actor,
+        spec: ProgrammeSpec,
+        begin: datetime,
+        end: datetime,
+        *,
+        programme_id: str | None = None,
+        pending: bool = False,
+    ) -> tuple[tuple[Finding, ...], tuple[Forecast, ...]]:
+        """What stands against a programme that is being written, and its occurrences between two instants.
+
+        Quicker than :meth:`preview`, for asking with every keystroke: it does not look at what else sounds then.
+
+        Raises:
+            InvalidError: ``bad_span``, or it is no programme at all.
+            NotFoundError, ForbiddenError: see :meth:`check`.
+        """
+        if not timedelta(0) < end - begin <= MAX_PREVIEW:
+            raise InvalidError(f"an outlook covers up to {MAX_PREVIEW.days} days", code="bad_span")
+        rule, findings = await self._judge(actor, spec, programme_id, NOBODY, pending=pending)
+        if rule is None:
+            return findings, ()
+        kinds = kinds_of(self._directory.effective_settings(each) for each in sorted(rule.targets))
+        occurrences, _ = await asyncio.to_thread(forecast, rule, kinds, begin, end)
+        return findings, occurrences
+
     async def preview(
         self, actor: Actor, spec: ProgrammeSpec, start: datetime, end: datetime, *, programme_id: str | None = None
     ) -> tuple[tuple[Preview, ...], tuple[Problem, ...]]:
@@ -412,6 +460,11 @@ def _preview(
 
 def _changed_since() -> ConflictError:
     return ConflictError("somebody changed the programme meanwhile; look again", code="changed_since")
+
+
+def _waits(problem: Problem) -> Problem:
+    """That it is not approved yet is worth knowing, and no hindrance, for a programme that may wait for it."""
+    return replace(problem, warning=True) if problem.code == NOT_APPROVED else problem
 
 
 def _refusal(found: list[tuple[str, str]]) -> InvalidError:

@@ -26,6 +26,8 @@ from schedules.model import Clip
 from schedules.recurrence import resolve, zone_of
 from schedules.rules import RecordedContent, RecordingRef, RelayContent, Rule, RuleContent
 
+#: The code of a recording whose present bytes nobody has approved.
+NOT_APPROVED: Final = "not_approved"
 #: Sets of clusters kept at a time.
 _MAX_PLACES: Final = 5000
 
@@ -62,9 +64,12 @@ class Rulebook:
         if change.kind in {"area", "cluster"}:
             self._places.clear()
 
-    def rule(self, rule_id: str, spec: ProgrammeSpec) -> tuple[Rule | None, tuple[Gap, ...]]:
-        """The rule of a programme, and what is wrong with it. A relay without its fallback is still a rule."""
-        content, gaps = self._content(spec)
+    def rule(self, rule_id: str, spec: ProgrammeSpec, *, pending: bool = False) -> tuple[Rule | None, tuple[Gap, ...]]:
+        """The rule of a programme, and what is wrong with it. A relay without its fallback is still a rule.
+
+        ``pending``: as it will be once its recordings are approved; for judging it, never for a plan.
+        """
+        content, gaps = self._content(spec, pending=pending)
         if content is None:
             return None, gaps
         replaced, holes = self._replaced(spec)
@@ -107,14 +112,19 @@ class Rulebook:
             self._places[targets] = known
         return known
 
-    def references(self, recordings: Sequence[str]) -> tuple[tuple[RecordingRef, ...], tuple[Gap, ...]]:
-        """Recordings as the domain knows them, and what is wrong with those that cannot go on air."""
+    def references(
+        self, recordings: Sequence[str], *, pending: bool = False
+    ) -> tuple[tuple[RecordingRef, ...], tuple[Gap, ...]]:
+        """Recordings as the domain knows them, and what is wrong with those that cannot go on air.
+
+        ``pending``: that one waits for approval is nothing wrong.
+        """
         refs: list[RecordingRef] = []
         gaps: list[Gap] = []
         for each in recordings:
             entry = self._catalogue.recordings.get(each)
             gap = _gap_of(each, entry)
-            if gap is not None:
+            if gap is not None and not (pending and gap.code == NOT_APPROVED):
                 gaps.append(gap)
             elif entry is not None and entry.sha256 is not None and entry.frames is not None:
                 refs.append(RecordingRef(entry.sha256, entry.frames, entry.language, entry.approval))
@@ -150,9 +160,9 @@ class Rulebook:
             holes += more
         return tuple(found), holes
 
-    def _content(self, spec: ProgrammeSpec) -> tuple[RuleContent | None, tuple[Gap, ...]]:
+    def _content(self, spec: ProgrammeSpec, *, pending: bool) -> tuple[RuleContent | None, tuple[Gap, ...]]:
         own = spec.content.recordings if isinstance(spec.content, RecordedSpec) else spec.content.fallback
-        refs, gaps = self.references(own)
+        refs, gaps = self.references(own, pending=pending)
         if isinstance(spec.content, RelaySpec):
             source = self._catalogue.sources.get(spec.content.source)
             if source is None or source.state != "active":
@@ -213,5 +223,5 @@ def _gap_of(recording_id: str, entry: RecordingEntry | None) -> Gap | None:
     if entry.state == "refused":
         return Gap("recording_refused", f"{entry.title!r} ({entry.id}) could not be read as sound; upload it again")
     if entry.approval is None:
-        return Gap("not_approved", f"{entry.title!r} ({entry.id}) is not approved in its present form")
+        return Gap(NOT_APPROVED, f"{entry.title!r} ({entry.id}) is not approved in its present form")
     return None

@@ -21,6 +21,7 @@ from controller.services.programme_model import (
     columns_of,
     spec_of,
 )
+from schedules.compiler import Problem
 from schedules.ladder import Priority
 from schedules.model import AfterPreempt, LateKind, LatePolicy, Overrun
 from schedules.recurrence import Recurrence
@@ -115,6 +116,28 @@ async def test_only_approved_recordings_go_on_the_grid(tmp_path: Path) -> None:
                 await stage.air.programmes.create(ADMIN, stage.bulletin(area, recording.id))
             assert caught.value.code == code
             assert caught.value.fields[0].field == "content.recordings"
+
+
+async def test_who_asks_for_it_may_plan_ahead_of_the_approval(tmp_path: Path) -> None:
+    async with open_stage(tmp_path) as stage:
+        area = await stage.area()
+        await stage.cluster(area, "A")
+        draft = await stage.recording(area, b"draft", approved=False)
+        spec = stage.bulletin(area, draft.id)
+        day = stage.clock.now(), stage.clock.now() + timedelta(days=2)
+        findings, occurrences = await stage.air.programmes.outlook(ADMIN, spec, *day, pending=True)
+        assert [(each.code, isinstance(each, Problem) and each.warning) for each in findings] == [
+            ("not_approved", True)
+        ]
+        assert {len(each.sounds) for each in occurrences} == {1}
+        entry, checked = await stage.air.programmes.create(ADMIN, spec, pending=True)
+        assert [each.code for each in checked.warnings] == ["not_approved"]
+        assert stage.air.rulebook.rule(entry.id, entry.spec)[0] is None, "nothing sounds before it is approved"
+        findings, occurrences = await stage.air.programmes.outlook(ADMIN, spec, *day)
+        assert ([each.code for each in findings], occurrences) == (["not_approved"], ())
+        broken = stage.bulletin(area, (await stage.recording(area, b"BAD", approved=False)).id)
+        with pytest.raises(InvalidError, match="could not be read"):
+            await stage.air.programmes.create(ADMIN, broken, pending=True)
 
 
 async def test_two_of_one_class_do_not_overlap_even_when_they_come_at_once(tmp_path: Path) -> None:

@@ -1,0 +1,171 @@
+"""The radio officer's grid: a bulletin planned from the door in few clicks, moved by hand, and taken back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.conftest import Come
+from tests.browser.people import Person
+from tests.browser.village import Village
+from tests.system.desk import ZONE
+from tests.unit.controller.test_air_api import voice
+
+
+def tomorrow() -> datetime:
+    """Midnight of the next day on the village's clocks."""
+    return datetime.now(ZONE).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+
+
+@pytest.fixture(scope="session")
+def bulletin(village: Village, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An approved recording in the library."""
+    file = voice(tmp_path_factory.mktemp("sounds") / "bulletin.wav", 2.0)
+    return village.desk.recording(village.district, file, "Bản tin tiêm phòng")
+
+
+@pytest.fixture
+def planned(village: Village, bulletin: str) -> Iterator[dict[str, Any]]:
+    """A daily programme at nine in the morning from tomorrow; gone afterwards."""
+    said = {
+        "area_id": village.district,
+        "title": "Bản tin hàng ngày",
+        "dtstart": (tomorrow() + timedelta(hours=9)).replace(tzinfo=None).isoformat(),
+        "rrule": "FREQ=DAILY",
+        "content": {"kind": "recorded", "recordings": [bulletin]},
+        "targets": {"areas": [village.district]},
+    }
+    with village.desk.api() as api:
+        made = api.post("/api/v1/programmes", said)
+        yield made
+        active = api.get("/api/v1/programmes", {"state": "active"})["items"]
+        for each in active:
+            api.post("/api/v1/orders/withdraw", {"rule_id": each["id"]})
+
+
+def starts(village: Village, title: str) -> list[str]:
+    """Local starts of what is on the grid, for some days."""
+    begin = tomorrow()
+    span = {"since": begin.isoformat(), "until": (begin + timedelta(days=4)).isoformat()}
+    with village.desk.api() as api:
+        items = api.get("/api/v1/schedule", span)["items"]
+    found = [datetime.fromisoformat(item["start"]).astimezone(ZONE) for item in items if item["title"] == title]
+    return [f"{(each - begin).days} {each:%H:%M}" for each in sorted(found)]
+
+
+def tile(page: Page, title: str, nth: int = 0) -> Locator:
+    return page.locator(".ec-event").filter(has_text=title).nth(nth)
+
+
+def test_from_the_door_to_three_communes_in_eight_clicks(come: Come, village: Village, bulletin: str) -> None:
+    """An uploaded bulletin, tomorrow at five, to three communes."""
+    assert bulletin
+    person = come()
+    page = person.go()
+    page.get_by_label("Tên đăng nhập").fill("bientap")
+    page.locator("input[type=password]").fill(village.passwords["bientap"])
+    page.keyboard.press("Enter")
+    page.get_by_role("link", name="Đặt lịch phát").click()
+    form = page.get_by_role("dialog", name="Đặt lịch phát")
+    form.get_by_text("Bản tin tiêm phòng").click()
+    for commune in ("Xã Tà Rụt", "Xã A Vao", "Xã Ba Nang"):
+        form.get_by_role("treeitem", name=re.compile(commune)).click()
+    expect(form.get_by_text("5 giờ sáng").first).to_be_visible()
+    expect(form.get_by_text("Không vướng gì.")).to_be_visible()
+    person.shot("schedule-form")
+    assert person.barriers() == []
+    form.get_by_role("button", name="Đặt lịch", exact=True).click()
+    expect(page.get_by_text("Đã đặt lịch Bản tin tiêm phòng: 5 giờ sáng")).to_be_visible()
+    assert person.clicks <= 8, person.clicks
+    assert starts(village, "Bản tin tiêm phòng") == ["0 05:00"]
+    with village.desk.api() as api:
+        (made,) = [each for each in api.get("/api/v1/programmes")["items"] if each["title"] == "Bản tin tiêm phòng"]
+        assert sorted(made["targets"]["areas"]) == sorted(village.communes.values())
+        api.post("/api/v1/orders/withdraw", {"rule_id": made["id"]})
+
+
+def test_a_file_is_uploaded_right_there_and_waits_for_its_approval(
+    come: Come, village: Village, tmp_path: Path
+) -> None:
+    person = come("bientap")
+    page = person.go("schedule?new=1")
+    form = page.get_by_role("dialog", name="Đặt lịch phát")
+    form.get_by_text("Ghi âm", exact=True).click()
+    file = voice(tmp_path / "Thông báo mới.wav", 2.0)
+    form.get_by_label("Tệp âm thanh").set_input_files(file)
+    expect(form.get_by_text("Đã xong, dài 2 giây.")).to_be_visible(timeout=30_000)
+    form.get_by_role("treeitem", name=re.compile("Xã A Vao")).click()
+    form.get_by_role("button", name="Đặt lịch", exact=True).click()
+    expect(page.get_by_text("Đã đặt lịch Thông báo mới")).to_be_visible()
+    hole = tile(page, "Thông báo mới")
+    expect(hole).to_have_class(re.compile(r"\bmissing\b"))
+    hole.click()
+    expect(page.get_by_text("Bản ghi chưa được phê duyệt: sẽ phát khi được duyệt.")).to_be_visible()
+    person.shot("schedule-hole")
+    assert person.barriers() == []
+    page.get_by_role("button", name="Gỡ cả chương trình").click()
+    page.get_by_role("dialog").last.get_by_role("button", name="Gỡ cả chương trình").click()
+    expect(page.get_by_text("Đã gỡ Thông báo mới")).to_be_visible()
+    assert starts(village, "Thông báo mới") == []
+
+
+def test_dragged_for_one_day_or_for_all_and_taken_back(come: Come, village: Village, planned: dict[str, Any]) -> None:
+    title = planned["title"]
+    person = come("bientap")
+    page = person.go(f"schedule?day={tomorrow():%Y-%m-%d}")
+    page.get_by_label("Cỡ lịch").select_option("small")  # so that the way is not near the edge, which would scroll
+    expect(tile(page, title)).to_be_visible()
+    drag(page, tile(page, title), half_hours=2, person=person)
+    dialog = page.get_by_role("dialog", name=re.compile("Đổi giờ phát"))
+    expect(dialog.get_by_text("10 giờ sáng")).to_be_visible()
+    dialog.get_by_role("button", name="Đổi giờ", exact=True).click()
+    expect(page.get_by_text(f"{title}: phát lúc 10 giờ sáng")).to_be_visible()
+    assert starts(village, title)[:2] == ["0 10:00", "1 09:00"]
+    page.get_by_role("button", name="Hoàn tác").click()
+    expect(page.get_by_text("Đã hoàn tác")).to_be_visible()
+    assert starts(village, title)[:2] == ["0 09:00", "1 09:00"]
+
+    drag(page, tile(page, title), half_hours=-2, person=person)
+    dialog.get_by_label("Lần này và về sau").check()
+    dialog.get_by_role("button", name="Đổi giờ", exact=True).click()
+    expect(page.get_by_text(f"{title}: từ nay phát lúc 8 giờ sáng")).to_be_visible()
+    assert starts(village, title) == ["0 08:00", "1 08:00", "2 08:00", "3 08:00"]
+
+
+def test_somebody_else_was_quicker(come: Come, village: Village, planned: dict[str, Any]) -> None:
+    person = come("bientap")
+    page = person.go(f"schedule?day={tomorrow():%Y-%m-%d}")
+    tile(page, planned["title"]).click()
+    page.get_by_role("button", name="Đổi giờ", exact=True).click()
+    dialog = page.get_by_role("dialog", name=re.compile("Đổi giờ phát"))
+    dialog.get_by_label("Giờ bắt đầu").fill("07:00")
+    expect(dialog.get_by_text("Không vướng gì.")).to_be_visible()
+    with village.desk.api() as api:
+        names = ("area_id", "title", "dtstart", "rrule", "content", "targets")
+        api.put(f"/api/v1/programmes/{planned['id']}", {name: planned[name] for name in names} | {"title": "Khác"})
+    dialog.get_by_role("button", name="Đổi giờ", exact=True).click()
+    expect(page.get_by_text("Có người vừa thay đổi mục này")).to_be_visible()
+    assert starts(village, "Khác")[:1] == ["0 09:00"]
+
+
+def drag(page: Page, what: Locator, *, half_hours: int, person: Person) -> None:
+    """Press on a tile, go down or up so many half hours, see what is said there, let go."""
+    what.scroll_into_view_if_needed()
+    box = what.bounding_box()
+    slot = page.locator(".ec-slot").nth(4).bounding_box()
+    assert box is not None
+    assert slot is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + min(8, box["height"] / 2)
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x, y + half_hours * slot["height"] / 2, steps=4)
+    page.mouse.move(x, y + half_hours * slot["height"], steps=4)
+    expect(page.get_by_text("Không vướng gì.")).to_be_visible()
+    person.shot("schedule-drag")
+    page.mouse.up()
