@@ -55,6 +55,7 @@ class Person:
     """Somebody at the desk of the demo, who enters the console with one click as ``door``."""
 
     door: str
+    english: str
     name: str
     display_name: str
     roles: tuple[str, ...]
@@ -63,10 +64,11 @@ class Person:
 #: The administrator is made by the first start. Who approves also confirms alerts: who writes or composes does not.
 ADMIN_DOOR: tuple[str, str] = ("admin", "admin")
 PEOPLE: tuple[Person, ...] = (
-    Person("editor", "phat-thanh", "Hồ Thị Lan, đài truyền thanh", ("editor", "operator")),
-    Person("approver", "phe-duyet", "Lê Văn Bình, Phó Chủ tịch", ("approver", "duty_officer")),
-    Person("duty_officer", "truc-ban", "Nguyễn Văn Hùng, trực ban", ("duty_officer",)),
-    Person("technician", "ky-thuat", "Trần Minh, kỹ thuật", ("technician",)),
+    Person("radio_officer", "radio officer", "phat-thanh", "Hồ Thị Lan, đài truyền thanh", ("editor", "operator")),
+    Person("duty_officer", "duty officer", "truc-ban", "Nguyễn Văn Hùng, trực ban", ("duty_officer",)),
+    Person("second_duty_officer", "second duty officer", "truc-ban-2", "Phạm Thị Hoa, trực ban", ("duty_officer",)),
+    Person("technician", "technician", "ky-thuat", "Trần Minh, kỹ thuật", ("technician",)),
+    Person("approver", "approver", "phe-duyet", "Lê Văn Bình, Phó Chủ tịch", ("approver", "duty_officer")),
 )
 
 
@@ -79,6 +81,12 @@ class SeedCluster:
     latitude: float
     longitude: float
     languages: tuple[str, ...]
+    contact_name: str
+    contact_phone: str
+
+
+#: Whom to telephone: invented people with invented numbers.
+_GIVEN_NAMES = ("Thới", "Lợi", "Pưn", "Nhiên", "Mừng", "Sinh", "Xuân", "Lăng", "Thiết", "Đông", "Văng")
 
 
 def seed_clusters(count: int) -> tuple[SeedCluster, ...]:
@@ -95,12 +103,13 @@ def seed_clusters(count: int) -> tuple[SeedCluster, ...]:
     for commune in COMMUNES:
         done += commune.clusters
         # Cumulative rounding keeps the sum exact whatever the count.
-        share = round(count * done / total) - len(seeds)
-        seeds.extend(_cluster(commune, number) for number in range(1, share + 1))
+        before = len(seeds)
+        share = round(count * done / total) - before
+        seeds.extend(_cluster(commune, number, before + number) for number in range(1, share + 1))
     return tuple(seeds)
 
 
-def _cluster(commune: Commune, number: int) -> SeedCluster:
+def _cluster(commune: Commune, number: int, overall: int) -> SeedCluster:
     # A sunflower spiral spreads the clusters about 600 m apart around the commune's centre (0.0055° of latitude).
     radius, angle = 0.0055 * math.sqrt(number), number * math.pi * (3 - math.sqrt(5))
     return SeedCluster(
@@ -109,4 +118,6 @@ def _cluster(commune: Commune, number: int) -> SeedCluster:
         latitude=round(commune.latitude + radius * math.sin(angle), 5),
         longitude=round(commune.longitude + radius * math.cos(angle), 5),
         languages=commune.languages,
+        contact_name=f"Hồ Văn {_GIVEN_NAMES[overall % len(_GIVEN_NAMES)]}, trưởng thôn",
+        contact_phone=f"0900 000 {overall:03d}",
     )

@@ -10,22 +10,25 @@ import asyncio
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
+from zoneinfo import ZoneInfo
 
 from audio.pcm import read_wav
 from audio.speech import EspeakEngine
 from controller.app import Running, running
 from controller.config import Config
 from controller.demo.board import Board
-from controller.demo.district import ADMIN_DOOR, PEOPLE, RADIO_TEXT, RADIO_TITLE, seed_clusters
+from controller.demo.district import ADMIN_DOOR, PEOPLE, RADIO_TEXT, RADIO_TITLE, TIMEZONE, seed_clusters
+from controller.demo.life import Life, cast_of
 from controller.demo.radio import RadioStation, compose
-from controller.demo.scenario import District, OnAir, Scenario, ScenarioError
+from controller.demo.scenario import District, OnAir, Scenario, ScenarioError, moved_quiet_hours
 from controller.demo.swarm import SwarmProcess, first_output
+from controller.demo.week import USUAL_QUIET, quiet_hours
 from controller.services.context import SystemClock
 
 #: From "all are online" to the bulletin: plan, day and audio must arrive at every box in this time.
@@ -91,41 +94,61 @@ async def run_demo(options: DemoOptions, board: Board) -> Summary:
         ):
             name, password = controller.first_admin or ("", "")
             scenario = await _step(lambda: Scenario(controller.staff_url, name, password))
-            district = await _step(lambda: _seed(scenario, options.clusters))
-            board.say(
-                f"{len(district.cluster_ids)} clusters in 13 communes. For this demo quiet hours begin in 12 hours, "
-                f"at {district.quiet_begin}, and end at {district.quiet_end}."
-            )
+            district = await _step(lambda: _seed(scenario, options.clusters, once=options.once))
+            board.say(_places_words(district))
             recording = await _step(lambda: scenario.record_bulletin(district))
             output, where = first_output(folder)
             board.say(f"The first cluster sounds through {where}. Staff API: {controller.staff_url}")
-            provisioning = await _step(lambda: scenario.provision(district))
-            async with SwarmProcess(options.clusters, provisioning, folder, output) as swarm:
-                play = _Play(scenario, board, swarm, options, district)
-                await play.until_online()
+            if not options.once:
+                board.say(_console_words(controller.staff_url))
+            cast = cast_of(district.cluster_ids, once=options.once)
+            provisioning = await _step(lambda: scenario.provision(cast.well))
+            async with AsyncExitStack() as stack:
+                swarm = SwarmProcess(len(cast.well), provisioning, folder, output)
+                watched: list[_Watched] = [await stack.enter_async_context(swarm)]
+                arrived = asyncio.Event()
+                if not options.once:
+                    life = Life(scenario, district, cast, folder=folder, radio_url=radio.url, arrived=arrived)
+                    watched.append(await stack.enter_async_context(life))
+                play = _Play(scenario, board, watched, options, district)
+                await play.until_online(len(cast.well))
+                arrived.set()
                 bulletin, relay = await play.schedule(recording, radio.url)
                 return await play.follow(bulletin, relay, began)
+
+
+class _Watched(Protocol):
+    """Something beside the play without which it does not go on."""
+
+    def check(self) -> None:
+        """Raise when it is gone."""
+        ...
 
 
 class _Play:
     """The part of the demo with agents."""
 
     def __init__(
-        self, scenario: Scenario, board: Board, swarm: SwarmProcess, options: DemoOptions, district: District
+        self,
+        scenario: Scenario,
+        board: Board,
+        watched: Sequence[_Watched],
+        options: DemoOptions,
+        district: District,
     ) -> None:
         self._scenario = scenario
         self._board = board
-        self._swarm = swarm
+        self._watched = watched
         self._options = options
         self._district = district
         self._online = 0
 
-    async def until_online(self) -> None:
+    async def until_online(self, expected: int) -> None:
         """All agents have found the controller by mDNS and enrolled; or the time is over, and it goes on with those."""
         self._board.stage("agents look for the controller by mDNS and enrol")
         deadline = time.monotonic() + _ONLINE_S
         async for online in self._looks():
-            if online >= self._options.clusters or time.monotonic() > deadline:
+            if online >= expected or time.monotonic() > deadline:
                 break
         if self._online == 0:
             raise ScenarioError(f"no agent came online within {_ONLINE_S:.0f} s; see agents.log in the data folder")
@@ -157,7 +180,8 @@ class _Play:
     async def _looks(self) -> AsyncIterator[int]:
         """Look at the fleet again and again; gives the number of agents online."""
         while True:
-            self._swarm.check()
+            for each in self._watched:
+                each.check()
             fleet = await _step(self._scenario.fleet)
             self._board.fleet(fleet)
             self._online = int(fleet["total"]["online"])
@@ -184,8 +208,26 @@ class _Play:
         )
 
 
-def _seed(scenario: Scenario, clusters: int) -> District:
-    district = scenario.seed_places(seed_clusters(clusters), datetime.now(UTC))
+def _console_words(url: str) -> str:
+    """Where the console is, and doors that need no password."""
+    doors = [(person.english, person.display_name, person.door) for person in PEOPLE]
+    doors.append(("administrator", "", ADMIN_DOOR[0]))
+    lines = [f"  {english:<20} {url}/console/?as={door:<20} {name}".rstrip() for english, name, door in doors]
+    more = "Each browser is one person: for the second duty officer take another browser or a private window."
+    return "\n".join((f"Console: {url}/console/  Enter with one click, no password:", *lines, more))
+
+
+def _places_words(district: District) -> str:
+    begin, end = district.quiet_begin, district.quiet_end
+    usual = (begin, end) == USUAL_QUIET
+    quiet = "Quiet hours begin at" if usual else "For this demo quiet hours begin in 12 hours, at"
+    return f"{len(district.cluster_ids)} clusters in 13 communes. {quiet} {begin}, and end at {end}."
+
+
+def _seed(scenario: Scenario, clusters: int, *, once: bool) -> District:
+    local = datetime.now(ZoneInfo(TIMEZONE))
+    quiet = (None if once else quiet_hours(local)) or moved_quiet_hours(local)
+    district = scenario.seed_places(seed_clusters(clusters), quiet)
     scenario.seed_people(district)
     return district
 

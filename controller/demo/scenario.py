@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -41,9 +41,10 @@ class ScenarioError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class District:
-    """What was created: the district's area and its clusters' ids."""
+    """What was created: the district's area, its communes' by name, and its clusters' ids."""
 
     area_id: str
+    communes: Mapping[str, str]
     cluster_ids: tuple[str, ...]
     quiet_begin: str  # local HH:MM
     quiet_end: str
@@ -67,10 +68,17 @@ class Scenario:
         self._admin = _sign_in(url, name, password)
         self._approver = self._admin
 
-    def seed_places(self, clusters: Sequence[SeedCluster], now: datetime) -> District:
-        """The district, its communes and clusters, with quiet hours that begin in twelve hours."""
-        local = now.astimezone(ZoneInfo(TIMEZONE))
-        begin, end = ((local + QUIET_AFTER + more).strftime("%H:%M") for more in (timedelta(0), QUIET_LENGTH))
+    def as_admin(self) -> ApiClient:
+        """A conversation as the administrator."""
+        return ApiClient(self._admin)
+
+    def with_token(self, token: str) -> ApiClient:
+        """A conversation as whoever has this token."""
+        return ApiClient(Login(self._url, token))
+
+    def seed_places(self, clusters: Sequence[SeedCluster], quiet: tuple[str, str]) -> District:
+        """The district, its communes and clusters, with these quiet hours (local HH:MM)."""
+        begin, end = quiet
         with ApiClient(self._admin) as api:
             place = {"kind": "huyện", "timezone": TIMEZONE, "quiet_hours": {"begin": begin, "end": end}}
             district = api.post("/api/v1/areas", {"name": DISTRICT, **place})["id"]
@@ -85,11 +93,13 @@ class Scenario:
                     "latitude": seed.latitude,
                     "longitude": seed.longitude,
                     "languages": list(seed.languages),
+                    "contact_name": seed.contact_name,
+                    "contact_phone": seed.contact_phone,
                 }
                 for seed in clusters
             ]
             made = api.post("/api/v1/clusters/import", {"clusters": listed})["clusters"]
-        return District(district, tuple(one["id"] for one in made), begin, end)
+        return District(district, communes, tuple(one["id"] for one in made), begin, end)
 
     def seed_people(self, district: District) -> None:
         """Those who work at the desk; the approver also acts in this scenario: who writes does not approve."""
@@ -101,24 +111,53 @@ class Scenario:
                 if person.door == "approver":
                     self._approver = _sign_in(self._url, person.name, made["password"])
 
-    def provision(self, district: District) -> dict[str, Any]:
+    def provision(self, clusters: Sequence[str]) -> dict[str, Any]:
         """The provisioning file: one one-time token for each cluster, the controller found by mDNS."""
         with ApiClient(self._admin) as api:
-            made = api.post("/api/v1/provisioning", {"clusters": list(district.cluster_ids), "life_s": 3600})
+            made = api.post("/api/v1/provisioning", {"clusters": list(clusters), "life_s": 3600})
             return dict(made["provisioning"])
 
     def record_bulletin(self, district: District) -> tuple[str, float]:
         """Have the bulletin spoken in Vietnamese and approved. Returns its recording id and length in seconds."""
-        with ApiClient(self._admin) as api:
-            said = {"area_id": district.area_id, "title": BULLETIN_TITLE, "language": "vi", "text": BULLETIN_TEXT}
-            made = api.post("/api/v1/recordings/speech", said)
-            path = f"/api/v1/recordings/{made['id']}"
-            made = _when(lambda: api.get(path), lambda one: one["state"] != "processing", "the bulletin is spoken")
-        if made["state"] != "ready":
-            raise ScenarioError(f"the bulletin could not be made: {made['report']}")
-        with ApiClient(self._approver) as api:
-            api.post(f"{path}/decision", {"sha256": made["sha256"], "decision": "approved"})
+        made = self.approve(self.speak(district.area_id, BULLETIN_TITLE, BULLETIN_TEXT))
         return str(made["id"]), float(made["duration_s"])
+
+    def speak(self, area_id: str, title: str, text: str) -> str:
+        """Have ``text`` spoken in Vietnamese; the recording's id. It waits for approval."""
+        with ApiClient(self._admin) as api:
+            said = {"area_id": area_id, "title": title, "language": "vi", "text": text}
+            return str(api.post("/api/v1/recordings/speech", said)["id"])
+
+    def ready(self, recording: str) -> dict[str, Any]:
+        """A recording, once it is processed.
+
+        Raises:
+            ScenarioError: it was refused, or it takes too long.
+        """
+        with ApiClient(self._admin) as api:
+            path = f"/api/v1/recordings/{recording}"
+            made = _when(lambda: api.get(path), lambda one: one["state"] != "processing", "a recording is spoken")
+        if made["state"] != "ready":
+            raise ScenarioError(f"{made['title']} could not be made: {made['report']}")
+        return dict(made)
+
+    def approve(self, recording: str) -> dict[str, Any]:
+        """The approver approves a recording as soon as it is ready; the recording.
+
+        Raises:
+            ScenarioError: as :meth:`ready`.
+        """
+        made = self.ready(recording)
+        return self._decide(made, {"decision": "approved"})
+
+    def reject(self, recording: str, reason: str) -> None:
+        """The approver says no, also to what was approved before."""
+        self._decide(self.ready(recording), {"decision": "rejected", "reason": reason})
+
+    def activate(self, template: str) -> None:
+        """The approver puts the first version of a template in force."""
+        with ApiClient(self._approver) as api:
+            api.post(f"/api/v1/templates/{template}/activate", {"version": 1})
 
     def schedule_bulletin(self, district: District, recording: tuple[str, float], start: datetime) -> OnAir:
         """Every day at this time, chime before and after."""
@@ -134,15 +173,19 @@ class Scenario:
 
     def schedule_relay(self, district: District, radio_url: str, start: datetime, window: timedelta) -> OnAir:
         """Every day at this time: the radio, live, for ``window``."""
-        with ApiClient(self._admin) as api:
-            said = {"area_id": district.area_id, "title": RADIO_TITLE, "url": radio_url}
-            source = api.post("/api/v1/sources", said)["id"]
+        source = self.add_station(district, RADIO_TITLE, radio_url)
         more = {
             "priority": "RELAY",
             "slot_s": int(window.total_seconds()),
             "content": {"kind": "relay", "source": source},
         }
         return self._schedule(district, RADIO_TITLE, start, window, more)
+
+    def add_station(self, district: District, title: str, radio_url: str) -> str:
+        """A station to relay; its id."""
+        with ApiClient(self._admin) as api:
+            said = {"area_id": district.area_id, "title": title, "url": radio_url}
+            return str(api.post("/api/v1/sources", said)["id"])
 
     def fleet(self) -> dict[str, Any]:
         """The fleet in numbers, by area."""
@@ -154,6 +197,11 @@ class Scenario:
         with ApiClient(self._admin) as api:
             found = api.get("/api/v1/reports/occurrences", {"rule_id": programme.programme_id})["occurrences"]
         return next((dict(one) for one in found), None)
+
+    def _decide(self, made: Mapping[str, Any], decision: Mapping[str, str]) -> dict[str, Any]:
+        with ApiClient(self._approver) as api:
+            said = {"sha256": made["sha256"], **decision}
+            return dict(api.post(f"/api/v1/recordings/{made['id']}/decision", said))
 
     def _schedule(
         self, district: District, title: str, start: datetime, length: timedelta, more: dict[str, Any]
@@ -170,6 +218,12 @@ class Scenario:
         with ApiClient(self._admin) as api:
             made = api.post("/api/v1/programmes", said)
         return OnAir(made["id"], title, start, length)
+
+
+def moved_quiet_hours(local: datetime) -> tuple[str, str]:
+    """Quiet hours that begin in twelve hours, so that the demo runs at any time of day."""
+    begin = local + QUIET_AFTER
+    return begin.strftime("%H:%M"), (begin + QUIET_LENGTH).strftime("%H:%M")
 
 
 def _sign_in(url: str, name: str, password: str) -> Login:

@@ -38,24 +38,25 @@ def first_output(folder: Path) -> tuple[str, str]:
 
 
 class SwarmProcess:
-    """Use as an asynchronous context manager: the agents live while the block lasts."""
+    """Use as an asynchronous context manager: the agents live while the block lasts. ``name`` is that of its files."""
 
-    def __init__(self, count: int, provisioning: Mapping[str, Any], folder: Path, output: str) -> None:
+    def __init__(
+        self, count: int, provisioning: Mapping[str, Any], folder: Path, output: str, name: str = "agents"
+    ) -> None:
         self._count = count
         self._provisioning = provisioning
-        self._folder = folder
         self._output = output
         self._process: asyncio.subprocess.Process | None = None
-        self._log = folder / "agents.log"
+        self._card = folder / f"{name}.provisioning.json"
+        self._log = folder / f"{name}.log"
 
     async def __aenter__(self) -> Self:
-        file = self._folder / "provisioning.json"
-        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        handle = os.open(self._card, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(handle, "w") as out:
             json.dump(self._provisioning, out)
         argv = [
             *(_program()),
-            *("swarm", "--count", str(self._count), "--data", "memory", "--provisioning", str(file)),
+            *("swarm", "--count", str(self._count), "--data", "memory", "--provisioning", str(self._card)),
             *("--interface", "127.0.0.1", "--output-one", self._output),
         ]
         with self._log.open("wb") as log:

@@ -54,8 +54,11 @@ class Session {
     return second?.required === true && !second.enrolled;
   }
 
-  /** At the start of the page. Throws a Problem when the controller cannot be asked. */
-  async restore(): Promise<void> {
+  /**
+   * At the start of the page. Throws a Problem when the controller cannot be asked. `door`: a door of the demo that the
+   * address names; elsewhere there are none, and it means nothing.
+   */
+  async restore(door: string | null = null): Promise<void> {
     const [info, me] = await Promise.all([
       call(api.GET("/api/v1/console")),
       call(api.GET("/api/v1/me")).catch((error: unknown) => {
@@ -64,7 +67,8 @@ class Session {
       }),
     ]);
     this.#info = info;
-    this.#take(me);
+    if (info.demo.some((each) => each.role === door)) await this.signInAsDemo(door ?? "");
+    else this.#take(me);
     this.#ready = true;
   }
 

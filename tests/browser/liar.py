@@ -1,0 +1,173 @@
+"""A box that was let in and lies: genuine key, genuine protocol, and payloads wherever a box may say a word."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from agent.link.address import Address, read_address
+from agent.link.transport import Socket, Transport
+from protocol.enrolment import AgentToken
+from protocol.handshake import AgentHandshake
+from protocol.keys import SigningKey, agent_id_of
+from protocol.link import NONCE_BYTES
+from protocol.messages import (
+    Challenge,
+    Enrolled,
+    Event,
+    Message,
+    PlanOffer,
+    Records,
+    RecordsAck,
+    Status,
+    Welcome,
+    decode,
+    encode,
+)
+from protocol.telemetry import (
+    ClockState,
+    Fault,
+    Health,
+    OutputState,
+    PlayOutcome,
+    PlayRecord,
+    SoundingState,
+    SyncState,
+    SyncTiming,
+)
+from protocol.trust import TrustedState
+from schedules.ladder import Priority
+
+M = TypeVar("M", bound=Message)
+_ANSWER_S: Final = 10.0
+_SHORT: Final = 100
+_FAULTS: Final = ("output_failed", "disk_full", "clock_lost", "media_failed")
+
+
+class LyingBox:
+    """Online while the block lasts; its lies have been taken (its records acknowledged) when the block begins."""
+
+    def __init__(self, card: Mapping[str, Any], lies: Sequence[str]) -> None:
+        self._card = card
+        self._lies = tuple(lies)
+        self._key = SigningKey.generate()
+        self._told = threading.Event()
+        self._error: BaseException | None = None
+        self._loop = asyncio.new_event_loop()
+        self._task: asyncio.Task[None] | None = None
+        self._thread = threading.Thread(target=self._life, name="lying-box")
+
+    @property
+    def id(self) -> str:
+        """Its agent id."""
+        return agent_id_of(self._key.public)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._told.wait(3 * _ANSWER_S), "the box did not come to its lies"
+        if self._error is not None:
+            raise self._error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._task is not None:
+            self._loop.call_soon_threadsafe(self._task.cancel)
+        self._thread.join(_ANSWER_S)
+        assert not self._thread.is_alive()
+
+    def _life(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._task = self._loop.create_task(self._run())
+        try:
+            self._loop.run_until_complete(self._task)
+        except asyncio.CancelledError:
+            return
+        except BaseException as error:  # noqa: BLE001 - told to the test, which waits for it
+            self._error = error
+        finally:
+            self._told.set()
+            self._loop.close()
+
+    async def _run(self) -> None:
+        address = read_address(str(self._card["controller"]))
+        async with Transport() as transport:
+            root = await self._enrol(transport, address)
+            socket = await transport.open(address, "control")
+            trust = TrustedState(self.id, root)
+            handshake = AgentHandshake(
+                self._key, trust, certificate=socket.certificate, nonce=secrets.token_bytes(NONCE_BYTES),
+                software=self._lies[0][:_SHORT],
+            )  # fmt: skip
+            await socket.send(encode(handshake.hello()))
+            proof = handshake.on_challenge(await _expect(socket, Challenge), now=datetime.now(UTC))
+            await socket.send(encode(proof.auth))
+            await _expect(socket, Welcome)
+            await _expect(socket, PlanOffer)
+            for message in self._messages():
+                await socket.send(encode(message))
+            await _expect(socket, RecordsAck)
+            self._told.set()
+            while True:
+                await socket.receive()
+
+    async def _enrol(self, transport: Transport, address: Address) -> bytes:
+        socket = await transport.open(address, "control")
+        side = AgentToken(
+            self._key, root=str(self._card["root"]), token=str(self._card["tokens"][0]),
+            certificate=socket.certificate, nonce=secrets.token_bytes(NONCE_BYTES), software=self._lies[0][:_SHORT],
+        )  # fmt: skip
+        await socket.send(encode(side.hello()))
+        challenge = await _expect(socket, Challenge)
+        await socket.send(encode(side.on_challenge(challenge, now=datetime.now(UTC))))
+        pinned = side.on_enrolled(await _expect(socket, Enrolled))
+        await socket.close()
+        return pinned.root_public
+
+    def _messages(self) -> Sequence[Message]:
+        now = datetime.now(UTC)
+        lies = self._lies
+        status = Status(
+            at=now,
+            health=Health(uptime_s=1, clock=ClockState.READY, output=OutputState.FAILED, output_name=lies[1][:_SHORT]),
+            sounding=SoundingState(title=lies[2], priority=Priority.PROGRAMME, since=now),
+            sync=SyncState(timing=SyncTiming.DEGRADED, reason=lies[3][:_SHORT]),
+            faults=tuple(Fault(code=code, detail=lie, since=now) for code, lie in zip(_FAULTS, lies, strict=False)),
+        )
+        records = Records(
+            journal=secrets.token_hex(16), records=tuple(_record(seq, lie, now) for seq, lie in enumerate(lies, 1))
+        )
+        events = tuple(Event(code="media_corrupt", detail=lie, at=now) for lie in lies)
+        return (status, *events, records)
+
+
+def _record(seq: int, title: str, now: datetime) -> PlayRecord:
+    return PlayRecord(
+        seq=seq,
+        occurrence_id=hashlib.sha256(title.encode()).hexdigest(),
+        title=title,
+        priority=Priority.PROGRAMME,
+        outcome=PlayOutcome.PARTIAL,
+        planned_start=now - timedelta(minutes=1),
+        started=now - timedelta(minutes=1),
+        ended=now,
+        frames=48_000,
+        code="output_lost",
+    )
+
+
+async def _expect(socket: Socket, kind: type[M]) -> M:
+    """The next message of a kind; others are passed over."""
+    async with asyncio.timeout(_ANSWER_S):
+        while True:
+            frame = await socket.receive()
+            message = decode(frame) if isinstance(frame, str) else None
+            if isinstance(message, kind):
+                return message
