@@ -54,14 +54,14 @@ export const rooms: readonly Room[] = [
     nav: { group: "programme", icon: CalendarDays },
   },
   {
-    path: "/library",
+    path: "/library/:id?",
     permission: "read",
     title: () => t.library,
     load: () => import("./library/Library.svelte"),
     nav: { group: "programme", icon: LibraryBig },
   },
   {
-    path: "/studio",
+    path: "/studio/:part?",
     permission: ["go_live", "play_now"],
     title: () => t.studio,
     load: () => import("./studio/Studio.svelte"),
