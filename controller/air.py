@@ -21,7 +21,6 @@ from controller.alarms import Alarms, Around, open_alarms
 from controller.api.alert_routes import AlertRoutes
 from controller.api.drill_routes import DrillRoutes
 from controller.api.library_routes import LibraryRoutes
-from controller.api.live_page import LivePage
 from controller.api.live_routes import LiveRoutes
 from controller.api.notice_routes import NoticeRoutes
 from controller.api.occurrence_routes import OccurrenceRoutes
@@ -185,7 +184,6 @@ class Air:
             *OrderRoutes(self.orders, self.courier).table(),
             *ReportRoutes(self.reports).table(),
             *LiveRoutes(self.live, self.tapes).table(),
-            *LivePage().table(),
             *TemplateRoutes(self.alarms.templates, self.alarms.book, self.alarms.readiness, base.directory).table(),
             *AlertRoutes(self.alarms.desk, self.store, base.directory, base.clock).table(),
             *NoticeRoutes(self.alarms.notices).table(),

@@ -1,4 +1,4 @@
-"""Live sound over HTTP on a running controller: the microphone's WebSocket, its refusals, recordings, the test page."""
+"""Live sound over HTTP on a running controller: the microphone's WebSocket, its refusals, recordings."""
 
 from __future__ import annotations
 
@@ -165,26 +165,8 @@ async def test_a_microphone_that_does_not_behave(tmp_path: Path) -> None:
         assert view["state"] == "absent"
 
 
-async def test_the_test_page_needs_no_inline_script(tmp_path: Path) -> None:
+async def test_the_document_tells_of_the_upgrade(tmp_path: Path) -> None:
     async with open_staff(tmp_path / "data") as staff:
-        url = staff.running.staff_url + "/live-test"
-        async with staff.http.get(url) as answer:
-            page = await answer.text()
-            assert answer.content_type == "text/html"
-            policy = answer.headers["Content-Security-Policy"]
-            assert "unsafe" not in policy
-            assert "default-src 'none'" in policy
-        assert "<script>" not in page
-        assert "style=" not in page
-        scripts = {
-            f"{name}.js": "text/javascript"
-            for name in ("page", "words", "api", "speaking", "microphone", "listening", "ogg", "worklet")
-        }
-        for name, kind in ({"page.css": "text/css", "icon.svg": "image/svg+xml"} | scripts).items():
-            async with staff.http.get(f"{url}/{name}") as answer:
-                assert (answer.status, answer.content_type) == (200, kind)
-        async with staff.http.get(f"{url}/secret") as answer:
-            assert answer.status == 404
         status, document = await staff.call("GET", "/api/v1/openapi.json")
         operation = document["paths"]["/api/v1/live/{session_id}/microphone"]["get"]
         assert status == 200

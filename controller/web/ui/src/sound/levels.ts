@@ -20,6 +20,15 @@ export function decibels(part: number): number {
   return part > 0 ? Math.max(SILENCE_DB, 20 * Math.log10(part)) : SILENCE_DB;
 }
 
+/** How fast a meter falls: eyes can follow it, and a pause between words still looks like one. */
+const FALL_DB_S = 24;
+
+/** What a meter shows after it showed `before`: it rises at once and falls slowly. */
+export function settled(before: Level, heard: Level, seconds: number): Level {
+  const fall = FALL_DB_S * seconds;
+  return { rms: Math.max(heard.rms, before.rms - fall), peak: Math.max(heard.peak, before.peak - fall) };
+}
+
 /** 16-bit samples, little-endian: what the controller takes, and what a WAV file holds. */
 export function samples16(frame: Float32Array): ArrayBuffer {
   const out = new DataView(new ArrayBuffer(frame.length * 2));

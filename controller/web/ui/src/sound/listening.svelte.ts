@@ -90,9 +90,11 @@ class Listening {
     this.#leave = leave;
     this.#wish = wish;
     try {
+      // An answer that ends before anything was heard is no answer.
       await (typeof AudioDecoder === "undefined"
         ? this.#element(wish, leave.signal)
         : this.#decoded(wish, leave.signal));
+      if (!this.#hearing) throw new Problem(0, wish.kind === "source" ? "source_silent" : "nothing_to_hear", "");
     } catch (error) {
       if (!leave.signal.aborted && !isAbort(error)) this.#problem = { wish, problem: problemFrom(error) };
     } finally {

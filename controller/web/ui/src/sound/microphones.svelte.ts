@@ -1,7 +1,7 @@
 /** Which microphone, whether it may be used, and how loud it is before anybody goes on air. */
 import { Problem, problemFrom } from "../api";
-import { openCapture, type Capture } from "./capture";
-import { levelOf, SILENCE_DB, type Level } from "./levels";
+import { openCapture, RATE, type Capture } from "./capture";
+import { levelOf, settled, SILENCE_DB, type Level } from "./levels";
 
 const KEY = "loa.microphone";
 const SILENT: Level = { rms: SILENCE_DB, peak: SILENCE_DB };
@@ -79,7 +79,7 @@ class Microphones {
     try {
       const capture = await openCapture({
         device: this.chosen,
-        frame: (samples) => (this.#level = levelOf(samples)),
+        frame: (samples) => (this.#level = settled(this.#level, levelOf(samples), samples.length / RATE)),
         ended: () => this.#lost(),
       });
       if (turn !== this.#turn) return capture.close();

@@ -1,7 +1,7 @@
 /** Recording in the browser: plain samples, so that nothing is coded twice; kept in memory until it is uploaded. */
 import { Problem, problemFrom } from "../api";
 import { openCapture, RATE, type Capture } from "./capture";
-import { levelOf, samples16, SILENCE_DB, wavOf, type Level } from "./levels";
+import { levelOf, samples16, settled, SILENCE_DB, wavOf, type Level } from "./levels";
 import { microphones } from "./microphones.svelte";
 
 /** 170 MB in memory; whoever speaks longer uses a recorder. */
@@ -80,7 +80,7 @@ export class Recorder {
   }
 
   #take(samples: Float32Array): void {
-    this.#level = levelOf(samples);
+    this.#level = settled(this.#level, levelOf(samples), samples.length / RATE);
     if (this.#state !== "recording") return;
     this.#frames.push(samples16(samples));
     this.#seconds += samples.length / RATE;

@@ -9,7 +9,7 @@
 import { api, call, Problem, problemFrom, type shapes } from "../api";
 import { openCapture, RATE, type Capture } from "./capture";
 import { speechEncoder, type SpeechEncoder } from "./encoder";
-import { SILENCE_DB } from "./levels";
+import { settled, SILENCE_DB } from "./levels";
 import { microphones } from "./microphones.svelte";
 
 export type SpeakingState = "idle" | "opening" | "waiting" | "chime" | "on_air" | "absent" | "closing" | "ended";
@@ -33,6 +33,7 @@ interface Said {
 }
 
 const MOST_UNSENT = 64 * 1024;
+const METER_S = 0.1;
 const RETRY_MS = 1_000;
 const TRIES = 15; // the controller waits ten seconds for a speaker
 const STALLED_MS = 1_500; // on air a meter comes ten times a second
@@ -294,8 +295,9 @@ class Speaking {
       this.#meterAt = performance.now();
       if (this.#stalled) this.#state = "on_air";
       this.#stalled = false;
-      this.#level = { rms: said.rms_db ?? SILENCE_DB, peak: said.peak_db ?? SILENCE_DB };
-      if (this.#warning?.code === "silence" && this.#level.rms > -50) this.#warning = null;
+      const heard = { rms: said.rms_db ?? SILENCE_DB, peak: said.peak_db ?? SILENCE_DB };
+      this.#level = settled(this.#level, heard, METER_S);
+      if (this.#warning?.code === "silence" && heard.rms > -50) this.#warning = null;
     } else if (said.type === "state" && said.state) {
       if (said.state !== "on_air") this.#meterAt = null;
       this.#stalled = false;

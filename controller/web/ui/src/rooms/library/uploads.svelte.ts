@@ -27,6 +27,8 @@ interface Job {
 }
 
 const AT_A_TIME = 2;
+/** What arrived needs no row of its own for long: the list shows it. */
+const SHOWN_MS = 5_000;
 
 class Uploads {
   #items = $state.raw<readonly Sending[]>([]);
@@ -101,6 +103,7 @@ class Uploads {
       const made = await sent.done;
       this.#change(key, { state: "done", part: 1, recording: made.id });
       this.#jobs.delete(key);
+      setTimeout(() => this.close(key), SHOWN_MS);
     } catch (error) {
       if (!isAbort(error)) this.#change(key, { state: "failed", problem: problemFrom(error) });
     } finally {
