@@ -121,7 +121,7 @@ def test_dragged_for_one_day_or_for_all_and_taken_back(come: Come, village: Vill
     page = person.go(f"schedule?day={tomorrow():%Y-%m-%d}")
     page.get_by_label("Cỡ lịch").select_option("small")  # so that the way is not near the edge, which would scroll
     expect(tile(page, title)).to_be_visible()
-    drag(page, tile(page, title), half_hours=2, person=person)
+    drag(page, tile(page, title), hours=1, person=person)
     dialog = page.get_by_role("dialog", name=re.compile("Đổi giờ phát"))
     expect(dialog.get_by_text("10 giờ sáng")).to_be_visible()
     dialog.get_by_role("button", name="Đổi giờ", exact=True).click()
@@ -131,7 +131,7 @@ def test_dragged_for_one_day_or_for_all_and_taken_back(come: Come, village: Vill
     expect(page.get_by_text("Đã hoàn tác")).to_be_visible()
     assert starts(village, title)[:2] == ["0 09:00", "1 09:00"]
 
-    drag(page, tile(page, title), half_hours=-2, person=person)
+    drag(page, tile(page, title), hours=-1, person=person)
     dialog.get_by_label("Lần này và về sau").check()
     dialog.get_by_role("button", name="Đổi giờ", exact=True).click()
     expect(page.get_by_text(f"{title}: từ nay phát lúc 8 giờ sáng")).to_be_visible()
@@ -154,8 +154,8 @@ def test_somebody_else_was_quicker(come: Come, village: Village, planned: dict[s
     assert starts(village, "Khác")[:1] == ["0 09:00"]
 
 
-def drag(page: Page, what: Locator, *, half_hours: int, person: Person) -> None:
-    """Press on a tile, go down or up so many half hours, see what is said there, let go."""
+def drag(page: Page, what: Locator, *, hours: int, person: Person) -> None:
+    """Press on a tile, go down or up so many hours (a label stands at each), see what is said there, let go."""
     what.scroll_into_view_if_needed()
     box = what.bounding_box()
     slot = page.locator(".ec-slot").nth(4).bounding_box()
@@ -164,8 +164,8 @@ def drag(page: Page, what: Locator, *, half_hours: int, person: Person) -> None:
     x, y = box["x"] + box["width"] / 2, box["y"] + min(8, box["height"] / 2)
     page.mouse.move(x, y)
     page.mouse.down()
-    page.mouse.move(x, y + half_hours * slot["height"] / 2, steps=4)
-    page.mouse.move(x, y + half_hours * slot["height"], steps=4)
+    page.mouse.move(x, y + hours * slot["height"] / 2, steps=4)
+    page.mouse.move(x, y + hours * slot["height"], steps=4)
     expect(page.get_by_text("Không vướng gì.")).to_be_visible()
     person.shot("schedule-drag")
     page.mouse.up()
