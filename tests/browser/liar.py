@@ -25,6 +25,7 @@ from protocol.messages import (
     PlanOffer,
     Records,
     RecordsAck,
+    Refused,
     Status,
     Welcome,
     decode,
@@ -119,7 +120,7 @@ class LyingBox:
                 await socket.receive()
 
     async def _enrol(self, transport: Transport, address: Address) -> bytes:
-        socket = await transport.open(address, "control")
+        socket = await transport.open(address, "enrol")
         side = AgentToken(
             self._key, root=str(self._card["root"]), token=str(self._card["tokens"][0]),
             certificate=socket.certificate, nonce=secrets.token_bytes(NONCE_BYTES), software=self._lies[0][:_SHORT],
@@ -169,5 +170,6 @@ async def _expect(socket: Socket, kind: type[M]) -> M:
         while True:
             frame = await socket.receive()
             message = decode(frame) if isinstance(frame, str) else None
+            assert not isinstance(message, Refused), message
             if isinstance(message, kind):
                 return message

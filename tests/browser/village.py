@@ -49,7 +49,9 @@ def settle(folder: Path, stack: ExitStack) -> Village:
     """Make it: everybody online, a flood message on its way to every stock."""
     desk = stack.enter_context(Desk(folder))
     village = Village(desk, district=desk.area("Huyện Đakrông", kind="huyện"))
-    village.passwords["admin"] = desk.password
+    village.passwords["admin"] = "mat khau cua nha"
+    with desk.api() as api:
+        api.put("/api/v1/me/password", {"old": desk.password, "new": village.passwords["admin"]})
     for row, (name, count) in enumerate({"Tà Rụt": 3, "A Vao": 2, "Ba Nang": 2}.items()):
         commune = village.communes[name] = desk.area(f"Xã {name}", parent_id=village.district)
         for number in range(1, count + 1):
