@@ -98,17 +98,19 @@ class Life:
             self._task.result()
 
     async def _live(self) -> None:
-        """Most of it is done before boxes come, so that the first person who looks finds a district at work."""
+        """The week is there before boxes come, so that the first person who looks finds a district at work.
+
+        What costs more (some twenty recordings are spoken for the messages) waits until they are there.
+        """
         identity = await asyncio.to_thread(
             ensure_identity, self._folder / "cap-sender", SOURCE_NAME, now=datetime.now(UTC)
         )
-        templates = await asyncio.to_thread(self._seed_templates)  # they are spoken while the week is filled
         await self._fill_week()
-        for template in templates:
-            await asyncio.to_thread(self._put_in_force, template)
         token = await asyncio.to_thread(self._trust, identity)
         await self._arrived.wait()
         async with self._troubled():
+            for template in await asyncio.to_thread(self._seed_templates):
+                await asyncio.to_thread(self._put_in_force, template)
             await asyncio.to_thread(self._drill)
             await asyncio.sleep(_WARNING_AFTER_S)
             await asyncio.to_thread(self._push, token, flash_flood(datetime.now(UTC), identity))
