@@ -39,7 +39,7 @@ def test_a_bulletin_from_the_phone_to_the_loudspeakers(come: Come, village: Vill
         [
             wav("tiem_phong.wav", 3.0),
             wav("cau_hong.wav", 3.0, level=4.0),
-            {"name": "anh.txt", "mimeType": "text/plain", "buffer": b"x" * 999},
+            FilePayload(name="anh.txt", mimeType="text/plain", buffer=b"x" * 999),
         ]
     )
     officer.shot("library-upload")
