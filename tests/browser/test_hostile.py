@@ -37,7 +37,7 @@ _PASSWORD: Final = "mat khau moi cua nha"
 _ROOMS: Final = (
     "", "schedule", "library", "studio", "emergency", "warnings", "drills", "fleet", "enrolment", "admin",
 )  # fmt: skip
-_ADMIN: Final = ("areas", "users", "quiet", "sources", "keys", "audit", "backup")
+_ADMIN: Final = ("areas", "users", "warnings", "sources", "keys", "audit", "backup", "system")
 #: Told by the page itself, before any of its own code runs.
 _WATCH: Final = """
 addEventListener("securitypolicyviolation", (e) => forbidden(`${e.violatedDirective} ${e.blockedURI} ${e.sample}`));

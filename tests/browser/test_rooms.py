@@ -12,7 +12,7 @@ ROOMS = {
     "bientap": ("today", "schedule", "library", "studio"),
     "truc1": ("emergency", "warnings", "drills"),
     "kythuat": ("fleet", "enrolment"),
-    "admin": ("admin", "design"),
+    "quantri": ("admin", "design"),
 }
 
 

@@ -66,6 +66,9 @@ def settle(folder: Path, stack: ExitStack) -> Village:
         for name, roles in PEOPLE.items():
             grants = [{"role": role, "area_id": village.district} for role in roles]
             village.passwords[name] = _settled(api.post("/api/v1/users", {"name": name, "grants": grants}), name, desk)
+        whole = [{"role": "admin", "area_id": None}]
+        made = api.post("/api/v1/users", {"name": "quantri", "grants": whole})
+        village.passwords["quantri"] = _settled(made, "quantri", desk)
     village.template = template(desk, village.district)
     agents = swarm(desk, list(village.clusters.values()), folder)
     stack.enter_context(Process("swarm", [*agents, "--decode", "0"], folder))

@@ -43,6 +43,7 @@ interface Inside {
   _empty(): boolean;
 }
 interface CanvasInside {
+  _redraw(): void;
   _drawing: boolean;
   _ctx: CanvasRenderingContext2D;
 }
@@ -72,7 +73,14 @@ export class Mark extends CircleMarker {
   }
 }
 
+const plainRedraw = (Canvas.prototype as unknown as CanvasInside)._redraw;
+
 export class MarkCanvas extends Canvas {
+  /** Leaflet 1.9 forgets a frame it asked for when it redraws at once, and that frame may come after the map has gone. */
+  _redraw(): void {
+    if ((this as unknown as Partial<CanvasInside>)._ctx) plainRedraw.call(this as unknown as CanvasInside);
+  }
+
   paint(mark: Mark, { x, y }: Point): void {
     const { _drawing, _ctx: ctx } = this as unknown as CanvasInside;
     if (!_drawing) return;

@@ -1,0 +1,145 @@
+"""The technician's day: who is silent and why, a box let in by its digits, a file for many, a page for each cluster."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Come
+from tests.browser.village import Village
+from tests.system.boxes import Box
+from tests.system.processes import BIN, run
+
+#: From login to the reason, at most (issue of the console).
+CLICKS = 3
+
+
+def _row(page: Page, name: str) -> str:
+    row = page.get_by_role("row").filter(has_text=name)
+    row.wait_for()
+    return row.inner_text()
+
+
+def test_why_a_cluster_is_silent(come: Come, village: Village) -> None:
+    village.desk.cluster(village.communes["Ba Nang"], "Thôn Vắng", contact_phone="0913000999")
+    person = come()
+    page = person.go()
+    page.get_by_label("Tên đăng nhập").fill("kythuat")
+    page.get_by_label("Mật khẩu").fill(village.passwords["kythuat"])
+    page.get_by_role("button", name="Đăng nhập", exact=True).click()
+    page.get_by_role("link", name="Cụm loa", exact=True).click()
+    assert "Chưa có thiết bị nào được nhận" in _row(page, "Thôn Vắng")
+    assert person.clicks <= CLICKS
+    person.shot("fleet")
+    assert person.barriers() == []
+
+
+def test_a_change_of_state_shows_and_filters_survive_a_reload(come: Come, village: Village) -> None:
+    person = come("kythuat")
+    page = person.go("fleet?q=a+vao")
+    expect(page.get_by_role("row").filter(has_text="A Vao")).to_have_count(2)
+    scope = {"clusters": [village.clusters["A Vao 1"]]}
+    with village.desk.api() as api:
+        api.post("/api/v1/orders/stop", {**scope, "hold_s": 600})
+    row = page.get_by_role("row").filter(has_text="A Vao 1")
+    expect(row).to_contain_text("Bị giữ im lặng theo lệnh DỪNG")
+    page.get_by_role("button", name="Tắt tiếng").click()
+    expect(page.get_by_role("row").filter(has_text="A Vao")).to_have_count(1)
+    page.reload()
+    expect(page.get_by_role("row").filter(has_text="A Vao")).to_have_count(1)
+    person.shot("fleet-filtered")
+    with village.desk.api() as api:
+        api.post("/api/v1/orders/release", scope)
+    expect(page.get_by_text("Không có cụm loa nào khớp bộ lọc")).to_be_visible()
+
+
+def test_the_fleet_on_a_phone(come: Come) -> None:
+    person = come("kythuat", width=390, height=844)
+    page = person.go("fleet")
+    expect(page.get_by_role("link", name="Tà Rụt 1")).to_be_visible()
+    page.get_by_role("tab", name="Bản đồ").click()
+    expect(page.get_by_role("application", name="Bản đồ các cụm loa")).to_be_visible()
+    person.shot("fleet-phone")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert person.barriers() == []
+
+
+def test_a_page_for_each_cluster(come: Come, village: Village) -> None:
+    person = come("kythuat")
+    cluster = village.clusters["Tà Rụt 1"]
+    page = person.go(f"cluster/{cluster}")
+    expect(page.get_by_role("heading", name="Đang thế nào, và vì sao")).to_be_visible()
+    expect(page.get_by_text("đáng tin, khớp với bộ điều khiển")).to_be_visible()
+    person.shot("cluster")
+    assert person.barriers() == []
+    slider = page.get_by_label("Tiếp sóng")
+    slider.press("ArrowLeft")
+    expect(page.get_by_text("Tiếp sóng: -1 dB")).to_be_visible()
+    page.get_by_role("button", name="Hoàn tác").click()
+    expect(page.get_by_text("Tiếp sóng: 0 dB")).to_be_visible()
+    for part, said in (("Sức khỏe", "Số phút có liên lạc trong mỗi giờ"), ("Thiết bị", "Phần mềm")):
+        page.get_by_role("navigation", name="Phần của trang").get_by_role("link", name=part).click()
+        expect(page.get_by_text(said, exact=True)).to_be_visible()
+        person.shot(f"cluster-{'health' if part == 'Sức khỏe' else 'boxes'}")
+        assert person.barriers() == []
+
+
+def test_settings_of_a_cluster(come: Come, village: Village) -> None:
+    person = come("quantri")
+    cluster = village.clusters["Tà Rụt 3"]
+    page = person.go(f"cluster/{cluster}?part=settings")
+    page.get_by_label("Người phụ trách").fill("Hồ Văn Nơi")
+    page.get_by_label("Kinh độ").fill("106,9812")
+    page.get_by_label("Thêm tiếng").select_option("bru")
+    person.shot("cluster-settings")
+    assert person.barriers() == []
+    page.get_by_role("button", name="Lưu", exact=True).click()
+    expect(page.get_by_text("Đã lưu.")).to_be_visible()
+    with village.desk.api() as api:
+        kept = api.get(f"/api/v1/clusters/{cluster}")
+    assert (kept["contact_name"], kept["longitude"]) == ("Hồ Văn Nơi", 106.9812)
+    assert kept["languages"] == ["vi", "bru"]
+
+
+def test_a_box_is_let_in_by_its_digits(come: Come, village: Village, tmp_path: Path) -> None:
+    cluster = village.desk.cluster(village.communes["A Vao"], "A Vao 9")
+    box = Box(tmp_path, "new", wav=False).start("--controller", village.desk.agent_url)
+    try:
+        box.wait(lambda said: said.get("digits"), 20, "shows its digits")
+        digits = box.status()["digits"].replace(" ", "")
+        person = come("kythuat")
+        page = person.go(f"enrolment?cluster={cluster}")
+        page.get_by_role("button", name="Nhận thiết bị").click()
+        dialog = page.get_by_role("dialog")
+        wrong = "00000000" if digits != "00000000" else "00000001"
+        dialog.get_by_label("Tám chữ số").fill(wrong)
+        dialog.get_by_role("button", name="Nhận thiết bị").click()
+        expect(dialog.get_by_text("Không đúng. Đọc lại")).to_be_visible()
+        person.shot("enrolment-code")
+        assert person.barriers() == []
+        assert run([BIN / "loa-agent", "confirm", digits, "--data", box.data]).returncode == 0
+        dialog.get_by_label("Tám chữ số").fill(f"{digits[:4]} {digits[4:]}")
+        dialog.get_by_role("button", name="Nhận thiết bị").click()
+        expect(page.get_by_text("Đã nhận thiết bị cho A Vao 9")).to_be_visible()
+        expect(page.get_by_text("Không có thiết bị nào đang chờ")).to_be_visible()
+        page = person.go(f"cluster/{cluster}?part=boxes")
+        page.get_by_role("button", name="Thu hồi").click()
+        page.get_by_role("dialog").get_by_role("button", name="Thu hồi").click()
+        expect(page.get_by_text("Cụm này chưa có thiết bị")).to_be_visible()
+    finally:
+        box.close()
+
+
+def test_a_provisioning_file_for_many(come: Come, village: Village) -> None:
+    village.desk.cluster(village.communes["Tà Rụt"], "Thôn Mới")
+    person = come("kythuat")
+    page = person.go("enrolment?part=file")
+    page.get_by_role("treeitem", name="Xã Tà Rụt").click()
+    page.get_by_role("button", name="Tạo tệp cho 1 cụm loa").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Tải tệp về máy").click()
+    person.shot("enrolment-file")
+    assert person.barriers() == []
+    assert len(json.loads(download.value.path().read_text())["tokens"]) == 1
