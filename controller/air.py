@@ -181,7 +181,7 @@ class Air:
             *programmes.table(),
             *OccurrenceRoutes(OccurrenceService(self.programmes, base.clock), programmes).table(),
             *UpcomingRoutes(self.planner, base.directory, base.clock).table(),
-            *OrderRoutes(self.orders, self.courier).table(),
+            *OrderRoutes(self.orders).table(),
             *ReportRoutes(self.reports).table(),
             *LiveRoutes(self.live, self.tapes).table(),
             *TemplateRoutes(self.alarms.templates, self.alarms.book, self.alarms.readiness, base.directory).table(),

@@ -11,7 +11,7 @@ from controller.api.programme_shapes import Chime, Ids
 from controller.api.routing import Call, Route, route
 from controller.api.schema import Empty, Id, OptionalLine, Page, PageQuery, Schema, paginate
 from controller.services.context import Permission
-from controller.services.dispatch import Courier, Dispatched
+from controller.services.dispatch import Dispatched
 from controller.services.errors import (
     BusyError,
     ConflictError,
@@ -149,9 +149,8 @@ class WithdrawnView(Schema):
 class OrderRoutes:
     """Operations on orders."""
 
-    def __init__(self, desk: OrderDesk, courier: Courier) -> None:
+    def __init__(self, desk: OrderDesk) -> None:
         self._desk = desk
-        self._courier = courier
 
     def table(self) -> tuple[Route, ...]:
         """Every operation of this chapter."""
@@ -214,15 +213,12 @@ class OrderRoutes:
 
     async def list_orders(self, call: Call[Empty, PageQuery]) -> Page[OrderView]:
         """Orders, newest first."""
-        rows = list(enumerate(self._courier.recent()))
+        rows = list(enumerate(self._desk.recent(call.actor)))
         return paginate(rows, call.query, key=lambda row: f"{row[0]:06d}", show=lambda row: _view(row[1]))
 
     async def get(self, call: Call[Empty, Empty]) -> OrderView:
         """One order."""
-        found = self._courier.order(call.path["name"])
-        if found is None:
-            raise NotFoundError("there is no such order in memory; the audit log has the older ones")
-        return _view(found)
+        return _view(self._desk.order(call.actor, call.path["name"]))
 
 
 def _key(

@@ -196,6 +196,15 @@ class Directory:
         """Whether ``actor`` has the verb over ``area_id`` (None: over everything)."""
         return permission not in actor.withheld and self._granted(actor, permission, area_id)
 
+    def allows_within(self, actor: Actor, permission: Permission, area_id: str) -> bool:
+        """Whether ``actor`` has the verb over ``area_id``, or over some area that lies in it."""
+        if self.allows(actor, permission, area_id):
+            return True
+        held = (grant.area_id for grant in actor.grants if grant.area_id is not None and grant.allows(permission))
+        return permission not in actor.withheld and any(
+            node.id == area_id for held_id in held for node in self.lineage(held_id)
+        )
+
     def _granted(self, actor: Actor, permission: Permission, area_id: str | None) -> bool:
         held = {grant.area_id for grant in actor.grants if grant.allows(permission)}
         if None in held or not held:

@@ -11,6 +11,7 @@ Not here: what agents refuse (:mod:`controller.services.fleet`), which stands in
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter, defaultdict, deque
 from datetime import datetime, timedelta
 from typing import Final
@@ -37,6 +38,7 @@ class DoorWatch:
         self._clock = clock
         self._recent: defaultdict[str, deque[datetime]] = defaultdict(lambda: deque(maxlen=NOTED))
         self._left_out: Counter[str] = Counter()
+        self._turn = asyncio.Lock()
         self._waiting: deque[tuple[str, str, datetime]] = deque(maxlen=WAITING)
         #: How often each code was refused since the start.
         self.refused: Counter[str] = Counter()
@@ -55,7 +57,14 @@ class DoorWatch:
         self._waiting.append((code, detail[:200] + (f" (and {more} more before it)" if more else ""), now))
 
     async def write(self) -> None:
-        """Write down what waits; what a busy database refuses is written next time."""
+        """Write down what waits; what a busy database refuses is written next time.
+
+        Called once more before the end, it waits for a round that is under way, so that none is cut off in the middle.
+        """
+        async with self._turn:
+            await self._write()
+
+    async def _write(self) -> None:
         events = list(self._waiting)
         if not events:
             return

@@ -26,7 +26,7 @@ from controller.services.catalogue import Catalogue
 from controller.services.context import Actor, Clock, Permission
 from controller.services.directory import Directory
 from controller.services.dispatch import Courier, Dispatched, Sheet
-from controller.services.errors import ConflictError, InvalidError, TooManyError
+from controller.services.errors import ConflictError, InvalidError, NotFoundError, TooManyError
 from controller.services.order_rules import OrderMemory, Start
 from controller.services.programme_model import ChimeKind, TargetSpec
 from controller.services.programmes import ProgrammeService
@@ -245,6 +245,21 @@ class OrderDesk:
         length = max(sound.duration for sound, _ in intent.groups)
         return Played(rule_id, start, length, (order,), tuple(sorted(intent.uncovered)))
 
+    def recent(self, actor: Actor) -> list[Dispatched]:
+        """The orders of the last day that were for a place the actor may read, newest first."""
+        return [order for order in self._courier.recent() if self._readable(actor, order)]
+
+    def order(self, actor: Actor, name: str) -> Dispatched:
+        """One order.
+
+        Raises:
+            NotFoundError: there is none with this name in memory, or none that the actor may read.
+        """
+        order = self._courier.order(name)
+        if order is None or not self._readable(actor, order):
+            raise NotFoundError("there is no such order in memory; the audit log has the older ones")
+        return order
+
     def review(self, actor: Actor, request: PlayRequest) -> PlayReview:
         """What :meth:`play` would do now. Changes nothing.
 
@@ -269,6 +284,17 @@ class OrderDesk:
             raise InvalidError("no cluster there speaks the recording's language", code="language_uncovered")
         covered = frozenset(cluster for _, group in groups for cluster in group)
         return _Intent(content, targets, groups, targets - covered, now, start)
+
+    def _readable(self, actor: Actor, order: Dispatched) -> bool:
+        """Whether some place it was for is one the actor may read. An order for everyone was for them, too."""
+        clusters = [part.clusters for part in order.parts]
+        if None in clusters:
+            return True
+        known = {cluster for part in clusters if part is not None for cluster in part} & self._directory.clusters.keys()
+        areas = {self._directory.clusters[cluster].area_id for cluster in known}
+        return actor.may_everywhere(Permission.READ) or any(
+            self._directory.allows(actor, Permission.READ, area_id) for area_id in areas
+        )
 
     def _places(self, actor: Actor, permission: Permission, scope: Scope) -> frozenset[str] | None:
         """The clusters a scope means (None: all), after checking the right over every part of it."""

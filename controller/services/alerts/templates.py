@@ -142,15 +142,8 @@ class TemplateService:
         self._clock = clock
 
     def readable(self, actor: Actor) -> list[TemplateEntry]:
-        """Templates the actor may know of: those of their areas, and all who may compose alerts."""
-        anywhere = actor.may_somewhere(Permission.EMERGENCY_COMPOSE) or actor.may_somewhere(
-            Permission.EMERGENCY_CONFIRM
-        )
-        return [
-            entry
-            for entry in self._book.entries.values()
-            if anywhere or self._directory.allows(actor, Permission.READ, entry.area_id)
-        ]
+        """Templates the actor may know of: those of their areas, and of what their alerts lie in (the district's)."""
+        return [entry for entry in self._book.entries.values() if self._readable(actor, entry.area_id)]
 
     def get(self, actor: Actor, template_id: str) -> TemplateEntry:
         """One template.
@@ -159,9 +152,15 @@ class TemplateService:
             NotFoundError, ForbiddenError: it is not there, or not for them.
         """
         entry = self._book.entry(template_id)
-        if entry not in self.readable(actor):
+        if not self._readable(actor, entry.area_id):
             self._directory.require(actor, Permission.READ, entry.area_id)
         return entry
+
+    def _readable(self, actor: Actor, area_id: str) -> bool:
+        alerting = (Permission.EMERGENCY_COMPOSE, Permission.EMERGENCY_CONFIRM)
+        return self._directory.allows(actor, Permission.READ, area_id) or any(
+            self._directory.allows_within(actor, verb, area_id) for verb in alerting
+        )
 
     async def create(self, actor: Actor, spec: TemplateSpec) -> TemplateEntry:
         """Write a template: version 1, a draft.

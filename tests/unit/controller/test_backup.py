@@ -8,13 +8,15 @@ from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 
+import pyotp
 import pytest
 
 from controller.config import Config, load_config
 from controller.keys import KeyVault, RootSource, SealedError
+from controller.keys.sealing import DATABASE_KEY, Sealer
 from controller.services.audit import verify_file
 from controller.services.backup import back_up
-from controller.services.context import SYSTEM
+from controller.services.context import SYSTEM, Role
 from controller.services.doctor import Finding, examine
 from controller.services.errors import ConflictError, InvalidError, NotFoundError
 from controller.services.restore import holds_keys, restore
@@ -181,6 +183,24 @@ async def test_the_doctor_names_what_is_wrong_and_what_to_do(desk: Desk) -> None
     assert [finding.level for finding in keys] == ["warning", "warning"]
     assert "rotate" in keys[1].remedy
     assert of(findings, "backup") == ["warning"]
+
+
+async def test_the_doctor_counts_who_may_warn(desk: Desk) -> None:
+    def said(**more: bool) -> tuple[str, str]:
+        config = settings(desk.folder).model_copy(update=more)
+        (one,) = (one for one in examine(config, now=START) if one.check == "second-factor")
+        return one.level, one.message
+
+    assert "a password alone" in said(second_factor_required=False)[1]
+    assert said() == ("warning", "0 people who may give alerts have a second factor, and an alert takes 2")
+    Sealer.ensure(desk.folder / "keys")
+    for name, role in (("lan", Role.DUTY_OFFICER), ("hung", Role.ADMIN), ("mai", Role.VIEWER)):
+        actor = await desk.user(name, (role, None))
+        secret = (await desk.second_factors.begin(actor, None)).secret
+        await desk.second_factors.confirm(actor, pyotp.TOTP(secret).at(desk.clock.at))
+    assert said() == ("ok", "2 people who may give alerts have one")
+    (desk.folder / "keys" / DATABASE_KEY).unlink()
+    assert said()[0] == "bad"
 
 
 async def test_the_doctor_survives_any_damage(desk: Desk) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyotp
 import pytest
 
 from tests.unit.controller.staff import Staff, open_staff
@@ -197,3 +198,34 @@ async def test_an_administrator_who_forgot_everything(shell: Shell, staff: Staff
     made = await shell("user", "reset-password", "admin", "--data", data, "--json")
     password = json.loads(made.out)["password"]
     assert (await staff.call("POST", "/api/v1/login", {"name": "admin", "password": password}))[0] == 200
+
+
+async def test_a_second_factor_from_a_shell(shell: Shell, staff: Staff) -> None:
+    password = "một mật khẩu dài"
+    await staff.made("/api/v1/users", {"name": "lan", "password": password})
+    assert (await shell("login", "lan", given=f"{password}\n", LOA_TOKEN="")).code == 0
+    _, made = await (await staff.login("lan", password)).call("POST", "/api/v1/me/totp", {})
+    wrong = await shell("user", "second-factor", given=f"{password}\n000000x\n", LOA_TOKEN="")
+    assert (wrong.code, "[wrong_code]" in wrong.err, made["secret"] in wrong.err) == (1, True, False)
+    lan = await staff.login("lan", password)
+    _, made = await lan.call("POST", "/api/v1/me/totp", {})
+    app = pyotp.TOTP(made["secret"])
+    _, answer = await lan.call("PUT", "/api/v1/me/totp", {"code": app.now()})
+    first, second, *_ = answer["recovery_codes"]
+    refused = await shell("login", "lan", given=f"{password}\n", LOA_TOKEN="")  # asked for, and nothing was said
+    assert (refused.code, "[secret_missing]" in refused.err) == (1, True)
+    assert (await shell("login", "lan", given=f"{password}\n{first}\n", LOA_TOKEN="")).code == 0
+    assert (await shell("login", "lan", "--code", second, given=f"{password}\n", LOA_TOKEN="")).code == 0
+    reset = await shell("user", "reset-second-factor", "lan")
+    assert reset.code == 0
+    assert (await shell("login", "lan", given=f"{password}\n", LOA_TOKEN="")).code == 0
+
+
+async def test_the_last_administrator_lost_their_app(shell: Shell, staff: Staff) -> None:
+    _, made = await staff.call("POST", "/api/v1/me/totp", {})
+    assert (await staff.call("PUT", "/api/v1/me/totp", {"code": pyotp.TOTP(made["secret"]).now()}))[0] == 200
+    data = str(staff.running.foundation.config.data)
+    reset = await shell("user", "reset-second-factor", "admin", "--data", data)
+    assert (reset.code, "restart it" in reset.err) == (0, True)
+    again = await shell("user", "reset-second-factor", "admin", "--data", data)
+    assert (again.code, "[not_enrolled]" in again.err) == (1, True)
