@@ -227,7 +227,7 @@ def test_a_swarm_of_six_in_two_processes_plays_together(tmp_path: Path) -> None:
                 assert await asyncio.wait_for(child.wait(), 20) == 0
             finally:
                 if child.returncode is None:
-                    child.kill()
+                    child.terminate()  # it ends its own children, which kill -9 would leave behind
                     await child.wait()
             await eventually(lambda: not controller.sessions)
 
