@@ -105,7 +105,7 @@ def test_the_log_keys_and_the_system(come: Come) -> None:
 def test_a_backup_is_taken_away(come: Come) -> None:
     person = come("quantri")
     page: Page = person.go("admin/backup")
-    page.get_by_label("Câu mật khẩu").fill("nuoc len thi bao loa")
+    page.get_by_role("textbox", name="Câu mật khẩu").fill("nuoc len thi bao loa")
     page.get_by_role("button", name="Sao lưu ngay").click()
     link = page.get_by_role("link", name="Tải loa-").first
     link.wait_for(timeout=30_000)

@@ -82,7 +82,7 @@ def test_stop_is_two_clicks_away_on_every_page(come: Come, village: Village) -> 
 
     page.keyboard.press("F8")
     page.get_by_role("button", name="Chỉ dừng một phần").click()
-    page.get_by_role("searchbox").fill("ta rut 2")
+    page.get_by_role("dialog").get_by_role("searchbox").fill("ta rut 2")
     page.get_by_role("treeitem", name=re.compile("Tà Rụt 2")).click()
     page.get_by_role("button", name="Dừng 1 cụm đã chọn").click()
     expect(page.get_by_text("Đã gửi lệnh dừng tới 1 thiết bị.")).to_be_visible()
