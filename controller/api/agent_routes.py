@@ -187,6 +187,7 @@ class RecordsView(Schema):
 class EventQuery(Schema):
     """Which security events; newest first."""
 
+    agent_id: Id | None = None
     before: int | None = Field(None, ge=1, le=2**53)
     limit: int = Field(100, ge=1, le=ROWS_MAX)
 
@@ -342,7 +343,10 @@ class AgentRoutes:
 
     async def events(self, call: Call[Empty, EventQuery]) -> EventsView:
         """What boxes refused."""
-        rows = await self._views.security_events(call.actor, limit=call.query.limit, before_id=call.query.before)
+        asked = call.query
+        rows = await self._views.security_events(
+            call.actor, limit=asked.limit, before_id=asked.before, agent_id=asked.agent_id
+        )
         more = len(rows) == call.query.limit
         return EventsView(
             items=tuple(EventView.model_validate(row) for row in rows), next=rows[-1].id if more and rows else None

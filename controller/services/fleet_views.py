@@ -117,9 +117,11 @@ class FleetViews:
         return await self._records.find(wanted)
 
     async def security_events(
-        self, actor: Actor, *, limit: int, before_id: int | None = None
+        self, actor: Actor, *, limit: int, before_id: int | None = None, agent_id: str | None = None
     ) -> list[tables.SecurityEvent]:
-        """What agents refused as forged, replayed or foreign; newest first. Needs the right to read the audit log.
+        """What agents (or this one) refused as forged, replayed or foreign; newest first.
+
+        Needs the right to read the audit log.
 
         Raises:
             ForbiddenError: the right is missing.
@@ -132,6 +134,8 @@ class FleetViews:
         query = select(row).order_by(col(row.id).desc()).limit(limit)
         if before_id is not None:
             query = query.where(col(row.id) < before_id)
+        if agent_id is not None:
+            query = query.where(col(row.agent_id) == agent_id)
         async with self._db.read() as session:
             return list(await session.exec(query))
 

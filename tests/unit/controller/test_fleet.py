@@ -301,6 +301,8 @@ async def test_forgeries_are_counted_and_a_liar_cannot_fill_the_table(house: Hou
     async with house.db.read() as session:
         assert len(list(await session.exec(select(tables.SecurityEvent)))) == 20
     assert len(await house.views.security_events(ADMIN, limit=5)) == 5
+    assert len(await house.views.security_events(ADMIN, limit=5, agent_id=agent_id)) == 5
+    assert await house.views.security_events(ADMIN, limit=5, agent_id="b" * 32) == []
     with pytest.raises(ForbiddenError):
         await house.views.security_events(COMMUNE_A, limit=5)
 

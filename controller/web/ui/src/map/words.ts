@@ -23,7 +23,6 @@ export const t = words({
     circleRow: (n: number, clusters: number) => `Vòng tròn ${n}: ${count(clusters, "vi")} cụm loa`,
     radius: "Bán kính, km",
     remove: (what: string) => `Xóa ${what}`,
-    legend: "Chú giải",
   },
   en: {
     help: "Drag to move, wheel or the keys + and − to zoom. Every cluster is also in the list beside.",
@@ -47,6 +46,5 @@ export const t = words({
     circleRow: (n, clusters) => `Circle ${n}: ${plural(clusters, "cluster", "clusters")}`,
     radius: "Radius, km",
     remove: (what) => `Remove ${what}`,
-    legend: "Legend",
   },
 });

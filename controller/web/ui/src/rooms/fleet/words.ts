@@ -8,7 +8,6 @@ export const t = words({
     area: "Khu vực",
     state: "Trạng thái",
     why: "Vì sao",
-    contact: "Người phụ trách",
     search: "Tìm tên cụm, xã, người phụ trách",
     allAreas: "Mọi khu vực",
     allFaults: "Mọi lỗi",
@@ -29,7 +28,6 @@ export const t = words({
     emptyText: "Quản trị viên thêm khu vực và cụm loa; kỹ thuật viên gắn thiết bị cho từng cụm.",
     open: "Mở trang cụm loa",
     call: (name: string) => `Gọi ${name}`,
-    add: "Thêm cụm loa",
     enrol: "Nhận thiết bị mới",
   },
   en: {
@@ -39,7 +37,6 @@ export const t = words({
     area: "Area",
     state: "State",
     why: "Why",
-    contact: "Contact",
     search: "Search cluster, commune, contact",
     allAreas: "All areas",
     allFaults: "All faults",
@@ -60,7 +57,6 @@ export const t = words({
     emptyText: "An administrator adds areas and clusters; a technician gives each its box.",
     open: "Open the cluster's page",
     call: (name) => `Call ${name}`,
-    add: "Add a cluster",
     enrol: "Let a new box in",
   },
 });
