@@ -158,7 +158,7 @@ def _all(api: Any) -> list[dict[str, Any]]:
 def _week(browser: Browser, desk: Desk, district: str) -> Iterator[Case]:
     person = _person(browser, desk)
     next_week = datetime.now(UTC) + timedelta(days=7)
-    page = person.go(f"schedule?area={district}&week={next_week:%Y-%m-%d}")
+    page = person.go(f"schedule?area={district}&day={next_week:%Y-%m-%d}")
     page.wait_for_function(_READY)
     page.wait_for_timeout(1_000)
     box = page.locator("main").bounding_box()
