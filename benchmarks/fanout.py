@@ -39,7 +39,6 @@ _MARGIN_MS: Final = 180
 _WINDOWS_S: Final = {SourceKind.LIVE: 12, SourceKind.RELAY: 15}
 _GOALS: Final = {SourceKind.LIVE: 1.8, SourceKind.RELAY: 0.5}
 _STALL_GOAL_MS: Final = 50
-_FLOOR_SOCKETS: Final = 2000
 _ICECAST_LISTENERS: Final = 3000
 #: Icecast's bit rate that is nearest to what 32 kbit/s of ours are on the wire.
 _WIRE_KBPS: Final = 40
@@ -129,7 +128,7 @@ def _ours(count: int, peer: float, *, tls: bool) -> Iterator[Case]:
             yield Case(_BENCH, case, "CPU of the listeners' busiest process", 100 * heard["cpu"], "% of a core")
         if not tls:
             for kind in _WINDOWS_S:
-                bare = station.ask(do="floor", packets=kind.packets, sockets=min(count, _FLOOR_SOCKETS), rounds=5)
+                bare = station.ask(do="floor", packets=kind.packets, rounds=5)
                 value = bare["us_per_send"] * 1_000_000 / (kind.packets * 20_000)
                 yield Case(_BENCH, f"floor, {kind.value}: socket.send", "CPU per listener-second", value, "µs")
 

@@ -71,9 +71,7 @@ class Link(ABC):
             self._front.on_drained = None
 
     def _write(self, frame: bytes) -> None:
-        transport = self._front.transport
-        if transport is not None:
-            transport.write(frame)
+        self._front.send(frame)
 
     @abstractmethod
     def _flush(self) -> None:
@@ -144,9 +142,7 @@ class StreamLink(Link):
             if self.closed_for is None and not self.backlog.put(stream_id, frame, play_at_us):
                 self.close(CLOSE_TOO_SLOW, "slow: too much sound was waiting; open a new connection")
             return
-        transport = front.transport
-        if transport is not None:
-            transport.write(frame)
+        front.send(frame)
 
     def forget(self, stream_id: int) -> None:
         """Drop what waits of a closed stream."""

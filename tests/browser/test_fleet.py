@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Come
@@ -23,8 +27,15 @@ def _row(page: Page, name: str) -> str:
     return row.inner_text()
 
 
-def test_why_a_cluster_is_silent(come: Come, village: Village) -> None:
-    village.desk.cluster(village.communes["Ba Nang"], "Thôn Vắng", contact_phone="0913000999")
+@pytest.fixture
+def spare(village: Village) -> Iterator[Callable[..., str]]:
+    """``spare("Ba Nang", "Thôn Vắng")``: one more cluster for the time of a test."""
+    with ExitStack() as stack:
+        yield partial(village.spare, stack=stack)
+
+
+def test_why_a_cluster_is_silent(come: Come, village: Village, spare: Callable[..., str]) -> None:
+    spare("Ba Nang", "Thôn Vắng", contact_phone="0913000999")
     person = come()
     page = person.go()
     page.get_by_label("Tên đăng nhập").fill("kythuat")
@@ -104,8 +115,8 @@ def test_settings_of_a_cluster(come: Come, village: Village) -> None:
     assert kept["languages"] == ["vi", "bru"]
 
 
-def test_a_box_is_let_in_by_its_digits(come: Come, village: Village, tmp_path: Path) -> None:
-    cluster = village.desk.cluster(village.communes["A Vao"], "A Vao 9")
+def test_a_box_is_let_in_by_its_digits(come: Come, village: Village, spare: Callable[..., str], tmp_path: Path) -> None:
+    cluster = spare("A Vao", "A Vao 9")
     box = Box(tmp_path, "new", wav=False).start("--controller", village.desk.agent_url)
     try:
         box.wait(lambda said: said.get("digits"), 20, "shows its digits")
@@ -133,8 +144,8 @@ def test_a_box_is_let_in_by_its_digits(come: Come, village: Village, tmp_path: P
         box.close()
 
 
-def test_a_provisioning_file_for_many(come: Come, village: Village) -> None:
-    village.desk.cluster(village.communes["Tà Rụt"], "Thôn Mới")
+def test_a_provisioning_file_for_many(come: Come, spare: Callable[..., str]) -> None:
+    spare("Tà Rụt", "Thôn Mới")
     person = come("kythuat")
     page = person.go("enrolment?part=file")
     page.get_by_role("treeitem", name="Xã Tà Rụt").click()

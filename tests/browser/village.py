@@ -34,11 +34,22 @@ class Village:
     clusters: dict[str, str] = field(default_factory=dict)
     passwords: dict[str, str] = field(default_factory=dict)
     template: str = ""
+    elsewhere: str = ""  # an area of another district
 
     @property
     def url(self) -> str:
         """Where the console is."""
         return self.desk.url
+
+    def spare(self, commune: str, name: str, stack: ExitStack, **more: Any) -> str:
+        """One more cluster, without a box; when ``stack`` closes it has moved away: the village is as it was."""
+        cluster = self.desk.cluster(self.communes[commune], name, **more)
+        stack.callback(self._move, cluster)
+        return cluster
+
+    def _move(self, cluster: str) -> None:
+        with self.desk.api() as api:
+            api.patch(f"/api/v1/clusters/{cluster}", {"area_id": self.elsewhere})
 
     def until_held(self) -> None:
         """Wait until every box has the flood message in its stock."""
@@ -49,6 +60,7 @@ def settle(folder: Path, stack: ExitStack) -> Village:
     """Make it: everybody online, a flood message on its way to every stock."""
     desk = stack.enter_context(Desk(folder))
     village = Village(desk, district=desk.area("Huyện Đakrông", kind="huyện"))
+    village.elsewhere = desk.area("Huyện Hướng Hóa", kind="huyện")
     village.passwords["admin"] = "mat khau cua nha"
     with desk.api() as api:
         api.put("/api/v1/me/password", {"old": desk.password, "new": village.passwords["admin"]})

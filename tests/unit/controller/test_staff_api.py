@@ -195,7 +195,7 @@ async def test_a_locked_database_is_503_store_busy_and_reading_goes_on(
 ) -> None:
     base = staff.running.foundation
     monkeypatch.setattr(base.db, "_busy_timeout", base.db._busy_timeout / 50)
-    with closing(sqlite3.connect(base.config.database_file, isolation_level=None)) as other:
+    with closing(sqlite3.connect(base.config.database_file, isolation_level=None, timeout=30)) as other:
         other.execute("BEGIN EXCLUSIVE")
         async with asyncio.timeout(20):
             done = True
