@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 import urllib.request
@@ -17,6 +18,7 @@ from audio.mixing import chime
 from audio.pcm import Samples, write_wav
 from tests.browser.conftest import Come
 from tests.browser.people import Person
+from tests.browser.village import newcomer
 from tests.system.boxes import RATE, Box, no_traceback, online, provision, tone_part
 from tests.system.desk import Desk
 from tests.system.processes import wait_until
@@ -24,6 +26,8 @@ from tests.system.pulse_hall import find
 
 HERTZ = 700
 PASSWORD = "mat khau cua phat thanh vien"
+#: From composing a live alert to being heard, both people together.
+_CLICKS = 8
 #: Everything the page plays goes through an analyser that keeps the loudest moment.
 _METER = """(() => {
   const connect = AudioNode.prototype.connect;
@@ -130,6 +134,64 @@ def test_a_person_speaks_from_a_browser(browser: Browser, tmp_path: Path) -> Non
         expect(page.get_by_role("button", name="Nghe: Trực tiếp: admin")).to_be_visible()
         person.shot("studio-tapes")
         assert person.barriers() == []
+        no_traceback(desk.process.said() if desk.process else "", box.said())
+
+
+def test_an_alert_is_spoken_by_who_composed_it(browser: Browser, tmp_path: Path) -> None:
+    write_wav(tmp_path / "speech.wav", beeps(60))
+    with ExitStack() as stack:
+        desk = stack.enter_context(Desk(tmp_path))
+        box = stack.enter_context(Box(tmp_path, "box"))
+        area = desk.area()
+        (card,) = provision(desk, [desk.cluster(area, "Tà Rụt 1")], tmp_path / "cards")
+        box.start("--provisioning", card)
+        speaking = stack.enter_context(with_microphone(browser.browser_type, tmp_path / "speech.wav"))
+        people = []
+        for name in ("truc1", "truc2"):
+            person = Person(speaking, desk.url)
+            stack.callback(person.close)
+            person.sign_in(name, newcomer(desk, name, ("duty_officer",), area))
+            people.append(person)
+        composer, second = people
+        composer.context.grant_permissions(["microphone"])
+        mine, theirs = composer.go(), second.go()
+        mine.on("dialog", lambda dialog: dialog.accept())  # "leave while on air?"
+        online(desk, 1)
+
+        mine.get_by_role("link", name="Khẩn cấp", exact=True).click()
+        mine.get_by_role("tab", name="Nói trực tiếp").click()
+        mine.get_by_label("Tên cảnh báo").fill("Vỡ đập Tà Rụt")
+        mine.get_by_role("treeitem", name="Tà Rụt").first.click()
+        mine.get_by_role("button", name="Soạn xong, lấy mã xác nhận").click()
+        code = mine.get_by_label("Mã xác nhận", exact=True).inner_text()
+        theirs.get_by_role("link", name="Xem và xác nhận").click()
+        theirs.get_by_label("Mã 6 số của người soạn").press_sequentially(code)
+        theirs.get_by_role("button", name="XÁC NHẬN, PHÁT NGAY").click()
+        mine.get_by_role("link", name="Mở micrô, nói trực tiếp").click()
+        expect(mine.get_by_role("heading", name="Vỡ đập Tà Rụt")).to_be_visible()
+        expect(mine.get_by_text("Tiếng của bạn sẽ ra 1 cụm loa.")).to_be_visible()
+        expect(mine.get_by_role("meter")).to_have_attribute("aria-valuetext", "tiếng vừa")  # before anything is pressed
+        composer.shot("studio-alert")
+        assert composer.barriers() == []
+        mine.get_by_role("button", name="Nói ngay").click()
+        speaks(mine, box)
+        assert composer.clicks + second.clicks <= _CLICKS
+        composer.shot("studio-alert-on-air")
+        expect(theirs.get_by_role("link", name="Mở micrô, nói trực tiếp")).to_have_count(0)
+
+        address = re.sub(r".*/console/", "", mine.url)
+        second.go(address)
+        expect(theirs.get_by_text("Buổi này chờ giọng của truc1")).to_be_visible()
+        mine.reload()  # in the middle of a word
+        mine.get_by_role("button", name="Nói tiếp").click()
+        speaks(mine, box)
+        mine.get_by_role("button", name="Kết thúc").click()
+        expect(mine.get_by_text("Bạn đã kết thúc buổi phát.")).to_be_visible()
+        expect(theirs.get_by_text("Buổi nói này đã kết thúc")).to_be_visible()
+        mine.reload()
+        expect(mine.get_by_text("Buổi nói này đã kết thúc")).to_be_visible()
+        mine.get_by_role("link", name="Về bảng theo dõi cảnh báo").click()
+        expect(mine.get_by_role("heading", name="Vỡ đập Tà Rụt")).to_be_visible()
         no_traceback(desk.process.said() if desk.process else "", box.said())
 
 

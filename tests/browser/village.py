@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,13 +75,9 @@ def settle(folder: Path, stack: ExitStack) -> Village:
                 "contact_phone": f"09130000{row}{number}",
             }
             village.clusters[f"{name} {number}"] = desk.cluster(commune, f"{name} {number}", **place)
-    with desk.api() as api:
-        for name, roles in PEOPLE.items():
-            grants = [{"role": role, "area_id": village.district} for role in roles]
-            village.passwords[name] = _settled(api.post("/api/v1/users", {"name": name, "grants": grants}), name, desk)
-        whole = [{"role": "admin", "area_id": None}]
-        made = api.post("/api/v1/users", {"name": "quantri", "grants": whole})
-        village.passwords["quantri"] = _settled(made, "quantri", desk)
+    for name, roles in PEOPLE.items():
+        village.passwords[name] = newcomer(desk, name, roles, village.district)
+    village.passwords["quantri"] = newcomer(desk, "quantri", ("admin",), None)
     village.template = template(desk, village.district)
     agents = swarm(desk, list(village.clusters.values()), folder)
     stack.enter_context(Process("swarm", [*agents, "--decode", "0"], folder))
@@ -89,10 +86,12 @@ def settle(folder: Path, stack: ExitStack) -> Village:
     return village
 
 
-def _settled(made: dict[str, Any], name: str, desk: Desk) -> str:
-    """Somebody who has chosen a password already; which one."""
+def newcomer(desk: Desk, name: str, roles: Sequence[str], area: str | None, **more: str) -> str:
+    """Somebody with these roles over an area who has chosen a password already; which one."""
     password = f"mat khau cua {name} dai"
+    grants = [{"role": role, "area_id": area} for role in roles]
     with desk.api() as api:
+        made = api.post("/api/v1/users", {"name": name, "grants": grants, **more})
         token = api.post("/api/v1/login", {"name": name, "password": made["password"]})["token"]
     with as_officer(desk, token) as api:
         api.put("/api/v1/me/password", {"old": made["password"], "new": password})

@@ -84,7 +84,7 @@ class Microphones {
       });
       if (turn !== this.#turn) return capture.close();
       this.#capture = capture;
-      await capture.runs();
+      if (!(await capture.runs())) this.rest(); // the browser wants a click first
       await this.look();
     } catch (error) {
       if (turn !== this.#turn) return;

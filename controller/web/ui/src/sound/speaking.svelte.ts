@@ -51,6 +51,7 @@ class Speaking {
   #warning = $state.raw<Problem | null>(null);
   #outcome = $state.raw<Problem | null>(null);
   #resumable = $state(remembered() !== null);
+  #about = $state<string | null>(null);
 
   #socket: WebSocket | null = null;
   #capture: Capture | null = null;
@@ -79,6 +80,11 @@ class Speaking {
 
   get session(): shapes.LiveSessionView | null {
     return this.#session;
+  }
+
+  /** The session that is open, or whose outcome is still shown. */
+  get about(): string | null {
+    return this.#about;
   }
 
   /** When the hard stop comes, in the browser's own time. */
@@ -165,13 +171,13 @@ class Speaking {
   /** Another page of words: the outcome was read. */
   dismiss(): void {
     if (this.#session) return;
-    this.#outcome = null;
+    this.#outcome = this.#about = null;
     this.#state = "idle";
   }
 
   async #begin(open: () => Promise<shapes.LiveSessionView>): Promise<void> {
     if (this.busy) throw new Problem(409, "already_speaking", "");
-    this.#outcome = this.#warning = null;
+    this.#outcome = this.#warning = this.#about = null;
     this.#state = "opening";
     try {
       await this.#open();
@@ -200,6 +206,7 @@ class Speaking {
 
   #join(session: shapes.LiveSessionView): void {
     this.#session = session;
+    this.#about = session.id;
     this.#state = "waiting";
     this.#endsAt = null;
     this.#dropped = 0;

@@ -48,7 +48,7 @@ export const t = words({
     cancelWords: "Lời hủy (phát khi hủy cảnh báo)",
     cancelHint: "Để trống: hệ thống tự soạn lời hủy theo tên cảnh báo.",
     voiceHint:
-      "Sau khi người thứ hai xác nhận, bạn nói vào micro ở phòng Phát trực tiếp. Tự ngắt sau 10 phút nếu không gia hạn.",
+      "Sau khi người thứ hai xác nhận, bạn nói vào micrô ở phòng Phát trực tiếp. Tự ngắt sau 10 phút nếu không gia hạn.",
     repeat: "Lặp lại",
     asTemplate: "Như mẫu",
     own: "Tự đặt",
@@ -165,7 +165,7 @@ export const t = words({
     reason: (why: string) => `Lý do: ${why}`,
     noBoard: "Cảnh báo này không được phát nên không có bảng theo dõi.",
     back: "Về phòng Khẩn cấp",
-    speak: "Mở micro, nói trực tiếp",
+    speak: "Mở micrô, nói trực tiếp",
     // actions
     cancel: "Hủy cảnh báo",
     cancelTitle: "Hủy cảnh báo và báo cho dân",
