@@ -129,7 +129,8 @@ class Arming:
             except Exception:  # noqa: BLE001 - one source that fails must not silence the others
                 _log.exception("due_source_failed", source=type(source).__name__)
         self._scheduler.remove_all_jobs()
-        for due in sorted(wanted.values(), key=lambda each: each.at)[:MAX_ARMED]:
+        idle = (due for due in wanted.values() if due.name not in self._running)
+        for due in sorted(idle, key=lambda each: each.at)[:MAX_ARMED]:
             delay = max(timedelta(0), due.at - now)
             self._scheduler.add_job(
                 self._fire, "date", run_date=datetime.now(UTC) + delay, args=(due,), id=due.name, name=due.name
@@ -137,8 +138,6 @@ class Arming:
         self.looked_at = now
 
     async def _fire(self, due: Due) -> None:
-        if due.name in self._running:  # armed again while it still runs
-            return
         self._running.add(due.name)
         try:
             await due.action()

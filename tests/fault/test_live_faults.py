@@ -28,7 +28,7 @@ from tests.system.cable import Cable
 from tests.system.pulse_hall import find, pink_noise
 from tests.unit.agent.small_controller import SmallController
 
-pytestmark = [pytest.mark.system, pytest.mark.slow]
+pytestmark = [pytest.mark.system, pytest.mark.timing, pytest.mark.slow]
 
 LONG = os.environ.get("LOA_FAULT") == "long"
 CUT_S = 30.0 if LONG else 9.0

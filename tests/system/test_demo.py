@@ -93,6 +93,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Small]:
         yield Small(folder, evening, night, endless)
 
 
+@pytest.mark.timing
 def test_ctrl_c_ends_all_of_it(small: Small) -> None:
     process = small.endless
     process.wait_for(r"clusters 5  online 5", 90)
@@ -102,6 +103,7 @@ def test_ctrl_c_ends_all_of_it(small: Small) -> None:
     assert not _children_of(str(small.folder / "endless"))
 
 
+@pytest.mark.timing
 def test_it_runs_at_ten_in_the_evening_and_in_the_middle_of_the_night(small: Small) -> None:
     # Quiet hours are usually from 21:30 to 04:45; the demo moves them and says so.
     check(summary_of(small.evening), 5)
@@ -110,7 +112,7 @@ def test_it_runs_at_ten_in_the_evening_and_in_the_middle_of_the_night(small: Sma
     assert "at 15:1" in small.night.said()
 
 
-@pytest.mark.timing
+@pytest.mark.alone
 def test_the_whole_district_plays_together(tmp_path: Path) -> None:
     with start(tmp_path, "whole", 141, *_ONCE) as process:
         check(summary_of(process), 141)

@@ -26,6 +26,7 @@ def tone(hertz: float, seconds: float) -> np.ndarray:
     return np.asarray(0.3 * np.sin(2 * np.pi * hertz * t), np.float32)
 
 
+@pytest.mark.timing
 def test_speech_between_two_chimes_and_a_stop(tmp_path: Path) -> None:
     with ExitStack() as stack:
         desk = stack.enter_context(Desk(tmp_path))
