@@ -8,7 +8,9 @@ Rules kept here:
 3. :meth:`Database.read` never writes (SQLite: ``query_only``) and never waits for the writer.
 4. Every wait ends: for the in-process writer lock, and for another process that holds the file, after
    ``busy_timeout``; both raise :class:`StoreBusyError`.
-5. ``synchronous=FULL``: what was acknowledged survives a power cut (NORMAL loses the last second or two of commits).
+5. :meth:`Database.close` closes every connection: it lets nobody in any more and waits for who is inside. A pool
+   forgets a connection that comes back after it was disposed of, and what was begun with it would be lost.
+6. ``synchronous=FULL``: what was acknowledged survives a power cut (NORMAL loses the last second or two of commits).
 
 Not here: what is stored (:mod:`controller.store.tables`), schema changes (:mod:`controller.store.migrations`).
 """
@@ -16,11 +18,12 @@ Not here: what is stored (:mod:`controller.store.tables`), schema changes (:mod:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+import structlog
 from sqlalchemy import event, text
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import DBAPIError
@@ -31,7 +34,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from controller.store.audit import GENESIS, HEAD_COUNTER, chain
-from controller.store.errors import StoreBusyError, StoreFullError, UnauditedChangeError
+from controller.store.errors import StoreBusyError, StoreClosedError, StoreFullError, UnauditedChangeError
 from controller.store.tables import Audit, Counter
 
 #: How long a change waits for its turn before the user is told to try again.
@@ -43,6 +46,8 @@ _CHANGED = "loa_changed"
 _LOOKS = frozenset({"SELECT", "PRAGMA", "BEGIN", "WITH", "SAVEPOINT", "RELEASE"})
 _FULL = "database or disk is full"
 _LOCKED = ("database is locked", "database table is locked", "database is busy", "lock timeout", "locknotavailable")
+
+_log = structlog.get_logger(__name__)
 
 
 class Signatory(Protocol):
@@ -92,6 +97,10 @@ class Database:
         self._now = now
         self._busy_timeout = busy_timeout
         self._writing = asyncio.Lock()
+        self._inside = 0
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._closed = False
         self._sqlite = self.url.get_backend_name() == "sqlite"
         self._writer = self._engine(writes=True)
         self._reader = self._engine(writes=False) if self._sqlite else self._writer
@@ -102,6 +111,7 @@ class Database:
 
         Raises:
             StoreBusyError: the writer's turn, or the file, could not be had in time.
+            StoreClosedError: after :meth:`close`.
             UnauditedChangeError: rows were changed and nothing was audited.
         """
         async with self._write_session() as session:
@@ -121,6 +131,7 @@ class Database:
 
         Raises:
             StoreBusyError: the writer's turn, or the file, could not be had in time.
+            StoreClosedError: after :meth:`close`.
         """
         async with self._write_session() as session:
             yield session
@@ -132,32 +143,53 @@ class Database:
 
         Raises:
             StoreBusyError: the file could not be read in time.
+            StoreClosedError: after :meth:`close`.
         """
-        with _busy_as_error():
+        with self._visit(), _busy_as_error():
             async with AsyncSession(self._reader, expire_on_commit=False) as session:
                 yield session
 
     async def close(self) -> None:
-        """Let go of every connection."""
+        """Let nobody in any more, wait (bounded) until everybody is out, let go of every connection."""
+        self._closed = True
+        try:
+            async with asyncio.timeout(2 * self._busy_timeout.total_seconds()):
+                await self._empty.wait()
+        except TimeoutError:
+            _log.error("the database is closed while somebody is in it", sessions=self._inside)
         await self._writer.dispose()
         if self._reader is not self._writer:
             await self._reader.dispose()
 
+    @contextmanager
+    def _visit(self) -> Iterator[None]:
+        if self._closed:
+            raise StoreClosedError("the database is closed")
+        self._inside += 1
+        self._empty.clear()
+        try:
+            yield
+        finally:
+            self._inside -= 1
+            if self._inside == 0:
+                self._empty.set()
+
     @asynccontextmanager
     async def _write_session(self) -> AsyncIterator[AsyncSession]:
-        try:
-            async with asyncio.timeout(self._busy_timeout.total_seconds()):
-                await self._writing.acquire()
-        except TimeoutError as error:
-            raise StoreBusyError("another change is being written; try again in a moment") from error
-        try:
-            with _busy_as_error():
-                async with AsyncSession(self._writer, expire_on_commit=False) as session:
-                    connection = await session.connection()  # BEGIN IMMEDIATE: nothing fails half-way for the lock
-                    connection.info.pop(_CHANGED, None)
-                    yield session
-        finally:
-            self._writing.release()
+        with self._visit():
+            try:
+                async with asyncio.timeout(self._busy_timeout.total_seconds()):
+                    await self._writing.acquire()
+            except TimeoutError as error:
+                raise StoreBusyError("another change is being written; try again in a moment") from error
+            try:
+                with _busy_as_error():
+                    async with AsyncSession(self._writer, expire_on_commit=False) as session:
+                        connection = await session.connection()  # BEGIN IMMEDIATE: nothing fails half-way for the lock
+                        connection.info.pop(_CHANGED, None)
+                        yield session
+            finally:
+                self._writing.release()
 
     async def _append_audit(self, tx: Transaction) -> None:
         if not tx.entries:

@@ -3,6 +3,7 @@
 * StoreError: something about keeping data went wrong
   * StoreBusyError: another process or a long change holds the database; the request may be repeated
     * StoreFullError: the disk has no room; nothing was written, and what is asked again later may succeed
+  * StoreClosedError: the database is closed; the controller is on its way out
   * UnauditedChangeError: a change was about to be committed without an audit row (a fault of this program)
   * StoreDamagedError: the database file fails its own check; it is never replaced by an empty one
   * SchemaError: the database was made by a newer version of the software
@@ -29,6 +30,12 @@ class StoreFullError(StoreBusyError):
     """The disk has no room; nothing was written, and whoever waits for a busy store waits for this too."""
 
     code = "disk_full"
+
+
+class StoreClosedError(StoreError):
+    """The database is closed; the controller is on its way out."""
+
+    code = "store_closed"
 
 
 class UnauditedChangeError(StoreError):

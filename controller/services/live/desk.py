@@ -54,6 +54,8 @@ REMEMBERED: Final = 100
 _BEFORE: Final = timedelta(minutes=2)
 _AUDIT_TRIES: Final = 5
 _AUDIT_PAUSE_S: Final = 2.0
+#: How long a shutdown waits for the audit log; shorter than its owner waits for the desk.
+_LAST_WORDS_S: Final = 5.0
 
 _log = structlog.get_logger(__name__)
 
@@ -123,23 +125,27 @@ class LiveDesk:
         self._directory = directory
         self._db = db
         self._sessions: OrderedDict[str, LiveSession] = OrderedDict()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._lives: set[asyncio.Task[None]] = set()
+        self._writing: set[asyncio.Task[None]] = set()  # into the audit log
         self._running = False
         #: Told of every session that begins, changes its state, or lasts longer. Quick, and never raising.
         self.listeners: list[Callable[[LiveSession], None]] = []
         self._turn = asyncio.Lock()  # between "nobody speaks there" and "now somebody does"
 
     async def run(self) -> None:
-        """Own the sessions until cancelled; then they end (agents' streams end with the timeline anyway)."""
+        """Own the sessions until cancelled; then they end (agents' streams end with the timeline anyway).
+
+        How each ended is written down before this returns: the database is closed next.
+        """
         self._running = True
         try:
             await asyncio.get_running_loop().create_future()
         finally:
             self._running = False
-            tasks = tuple(self._tasks)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await _end(self._lives)
+            if self._writing:
+                await asyncio.wait(self._writing, timeout=_LAST_WORDS_S)
+                await _end(self._writing)
 
     # --- use-cases -------------------------------------------------------------------------------------------------
 
@@ -341,7 +347,7 @@ class LiveDesk:
             if oldest is None:
                 break
             del self._sessions[oldest]
-        self._own(self._life(session), f"live-{billing.id}")
+        _own(self._lives, self._life(session), f"live-{billing.id}")
         for listener in self.listeners:
             listener(session)
         self._audit(billing.actor, "live.start", session, {"title": billing.title, "input": billing.input.value})
@@ -433,7 +439,8 @@ class LiveDesk:
 
     def _audit(self, actor: Actor, action: str, session: LiveSession, details: dict[str, object]) -> None:
         told = {"clusters": len(session.billing.clusters), "class": int(session.billing.priority), **details}
-        self._own(self._write_audit(actor, action, session.billing.id, told), f"{action}-{session.billing.id}")
+        writing = self._write_audit(actor, action, session.billing.id, told)
+        _own(self._writing, writing, f"{action}-{session.billing.id}")
 
     async def _write_audit(self, actor: Actor, action: str, subject: str, details: dict[str, object]) -> None:
         for _ in range(_AUDIT_TRIES):
@@ -446,7 +453,15 @@ class LiveDesk:
                 return
         _log.error("live_not_audited", action=action, session=subject)
 
-    def _own(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        task = asyncio.create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+
+def _own(tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None], name: str) -> None:
+    task = asyncio.create_task(work, name=name)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+
+
+async def _end(tasks: set[asyncio.Task[None]]) -> None:
+    ending = tuple(tasks)
+    for task in ending:
+        task.cancel()
+    await asyncio.gather(*ending, return_exceptions=True)

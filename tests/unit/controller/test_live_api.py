@@ -6,15 +6,19 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import numpy as np
 import pytest
+from sqlmodel import col, select
 
 from audio.codec import OpusEncoder
 from controller.api.microphone import MOST_A_SECOND, PROTOCOL, packet_us
+from controller.store import Database, sqlite_url
+from controller.store.tables import Audit
 from tests.unit.controller.staff import Staff, open_staff
 
 
@@ -75,6 +79,16 @@ async def test_a_browser_speaks_opus_and_what_went_on_air_can_be_heard_again(tmp
         async with staff.http.get(staff.running.staff_url + path + "/sound", headers=headers) as answer:
             assert (answer.status, answer.content_type) == (200, "audio/ogg")
             assert (await answer.read()).startswith(b"OggS")
+
+
+async def test_a_session_that_a_shutdown_cuts_off_is_in_the_log(tmp_path: Path) -> None:
+    async with district(tmp_path) as (staff, cluster):
+        session = await staff.made("/api/v1/live", {"clusters": [cluster]})
+    db = Database(sqlite_url(str(tmp_path / "data" / "loa.db")), now=lambda: datetime.now(UTC))
+    async with db.read() as rows:
+        said = (await rows.exec(select(Audit).where(col(Audit.action) == "live.end"))).all()
+    await db.close()
+    assert [one.subject for one in said] == [session]
 
 
 async def test_who_may_not_open_a_microphone(tmp_path: Path) -> None:

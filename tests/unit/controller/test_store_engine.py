@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from contextlib import closing
 from datetime import timedelta
@@ -16,7 +17,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from controller.services.audit import verify_file
 from controller.services.context import SYSTEM
 from controller.store import Database, sqlite_url, tables
-from controller.store.errors import StoreBusyError, StoreFullError, UnauditedChangeError
+from controller.store.errors import StoreBusyError, StoreClosedError, StoreFullError, UnauditedChangeError
 from tests.unit.controller.desk import START, StillClock, fresh_database
 
 
@@ -152,6 +153,48 @@ async def test_a_cancelled_writer_gives_the_turn_back(db: Database) -> None:
         tx.session.add(area("B"))
         tx.audit("area.create", "ar_B")
     assert await count(db, tables.Area) == 1
+
+
+def workers() -> set[threading.Thread]:
+    """aiosqlite's threads: one for each connection that is not closed."""
+    return {thread for thread in threading.enumerate() if "_connection_worker_thread" in thread.name}
+
+
+@pytest.mark.parametrize("cut", [False, True], ids=["finished", "cancelled"])
+async def test_closing_waits_for_who_is_inside_and_leaves_no_connection(tmp_path: Path, *, cut: bool) -> None:
+    """A pool drops what comes back after it was disposed of: a connection never closed, and its thread."""
+    before = workers()
+    db = Database(sqlite_url(str(await fresh_database(tmp_path))), now=StillClock().now)
+    began, go_on = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        async with db.transaction(SYSTEM) as tx, db.read():
+            began.set()
+            await go_on.wait()
+            tx.session.add(area())
+            tx.audit("area.create", "ar_A")
+
+    task = asyncio.create_task(work())
+    await began.wait()
+    closing = asyncio.create_task(db.close())
+    await asyncio.sleep(0)
+    for late in (db.read, db.telemetry):
+        with pytest.raises(StoreClosedError):
+            async with late():
+                pass
+    assert not closing.done()
+    if cut:
+        task.cancel()
+    else:
+        go_on.set()
+    await closing
+    assert (task.cancelled(), task.done()) == (cut, True)
+    for thread in workers() - before:
+        thread.join(2)  # it has been told to end
+        assert not thread.is_alive(), thread
+    again = Database(sqlite_url(str(tmp_path / "loa.db")), now=StillClock().now)
+    assert await count(again, tables.Area) == (0 if cut else 1)
+    await again.close()
 
 
 async def test_counters_only_rise_and_the_chain_holds(db: Database) -> None:
