@@ -94,8 +94,8 @@ def _read(kind: DocumentKind, body: bytes) -> Document:
 #: Orders are frozen values, and many agents of one process are told the same one at once: the same bytes are read once.
 #: What each agent makes of them (signature, counters, target, time) it judges by itself.
 _SHARED = frozenset({DocumentKind.COMMAND, DocumentKind.STREAM_OPEN})
-_SHARED_BYTES = 65_536
-_remembered = lru_cache(maxsize=8)(_read)
+_SHARED_BYTES = 16_384
+_remembered = lru_cache(maxsize=64)(_read)
 
 
 def seal_document(document: Document, *keys: SigningKey) -> bytes:

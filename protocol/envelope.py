@@ -128,9 +128,9 @@ def _parsed(data: bytes | str, signatures: int) -> Envelope:
 
 
 #: Agents of one process are told the same order at once. The same bytes parse to the same envelope, so the parsing is
-#: done once; every agent still verifies the signature by itself. Small and few: it holds for the moment of an order.
-_SHARED_BYTES = 65_536
-_opened = lru_cache(maxsize=8)(_parsed)
+#: done once; every agent still verifies the signature by itself. An order to thousands is some dozens of envelopes.
+_SHARED_BYTES = 16_384
+_opened = lru_cache(maxsize=64)(_parsed)
 
 
 def check_signatures(envelope: Envelope, publics: Sequence[bytes]) -> None:

@@ -15,6 +15,7 @@ import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -49,6 +50,7 @@ def roles_for(priority: Priority, *, streamed: bool) -> frozenset[Role]:
     return frozenset({Role.LIVE if streamed else Role.PLAN})
 
 
+@lru_cache(maxsize=256)
 def fingerprint(public: bytes) -> str:
     """SHA-256 of a public key, 64 hexadecimal digits."""
     return hashlib.sha256(public).hexdigest()

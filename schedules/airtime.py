@@ -19,6 +19,7 @@ from schedules.model import ClusterSettings, Item, QuietHours, Relay
 from schedules.recurrence import resolve, zone_of
 
 _DAY = timedelta(days=1)
+_HOUR = timedelta(hours=1)
 
 
 @lru_cache(maxsize=8192)
@@ -30,6 +31,32 @@ def _night(quiet: QuietHours, timezone: str, day: date) -> tuple[datetime, datet
     return begin, max(begin, resolve(datetime.combine(last_day, quiet.end), zone))
 
 
+@lru_cache(maxsize=256)
+def _day_around(quiet: QuietHours, timezone: str, hour: datetime) -> tuple[datetime, datetime] | None:
+    """The time without quiet hours that holds a whole hour from ``hour`` on, if there is one."""
+    zone = zone_of(timezone)
+    last_night = hour.astimezone(zone).date() - _DAY
+    after = hour
+    for day in (last_night, last_night + _DAY, last_night + 2 * _DAY, last_night + 3 * _DAY):
+        begin, end = _night(quiet, timezone, day)
+        if begin >= end:
+            continue
+        if end <= hour:
+            after = end
+        elif begin >= hour + _HOUR:
+            return after, begin
+        else:
+            return None
+    return None
+
+
+def _open_around(settings: ClusterSettings, instant: datetime) -> tuple[datetime, datetime] | None:
+    """A stretch without quiet hours around the instant, where that is easily told."""
+    assert settings.quiet_hours is not None  # noqa: S101 - its callers have looked
+    hour = instant.replace(minute=0, second=0, microsecond=0)
+    return _day_around(settings.quiet_hours, settings.timezone, hour)
+
+
 def _local_day(settings: ClusterSettings, instant: datetime) -> date:
     return instant.astimezone(zone_of(settings.timezone)).date()
 
@@ -37,6 +64,9 @@ def _local_day(settings: ClusterSettings, instant: datetime) -> date:
 def overlaps_quiet(settings: ClusterSettings, start: datetime, end: datetime) -> bool:
     """Whether some instant of ``[start, end)`` lies in the cluster's quiet hours."""
     if settings.quiet_hours is None or end <= start:
+        return False
+    free = _open_around(settings, start)
+    if free is not None and free[0] <= start and end <= free[1]:
         return False
     day, last = _local_day(settings, start) - _DAY, _local_day(settings, end)
     while day <= last:
@@ -72,6 +102,9 @@ def next_quiet_begin(settings: ClusterSettings, now: datetime) -> datetime | Non
     """The first instant after ``now`` at which quiet hours begin; None where there are none."""
     if settings.quiet_hours is None:
         return None
+    free = _open_around(settings, now)
+    if free is not None:
+        return free[1]
     day = _local_day(settings, now) - _DAY
     while True:
         begin, end = _night(settings.quiet_hours, settings.timezone, day)

@@ -5,10 +5,12 @@ Not here: how the answer is found (:mod:`schedules.arbiter.engine`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from schedules.arbiter.outcome import Outcome
+from schedules.arbiter.state import State
 from schedules.instants import NO_FRAMES, Frames
 from schedules.ladder import Priority
 from schedules.model import Item
@@ -26,18 +28,6 @@ class EventKind(StrEnum):
     CUT = "cut"
     SKIPPED = "skipped"
     MISSED = "missed"
-    REFUSED = "refused"
-    STOPPED = "stopped"
-    WITHDRAWN = "withdrawn"
-
-
-class Outcome(StrEnum):
-    """How an occurrence ended, for the play record. Exactly one per occurrence."""
-
-    PLAYED = "played"
-    PARTIAL = "partial"
-    MISSED = "missed"
-    SKIPPED = "skipped"
     REFUSED = "refused"
     STOPPED = "stopped"
     WITHDRAWN = "withdrawn"
@@ -116,7 +106,7 @@ class Decision:
     that was given. ``upcoming`` is what starts next if no input changes; it may begin while ``sounding`` still sounds.
     ``beneath`` is what ``sounding`` silences or speaks over and whose time runs on (a relay or a live voice with its
     stream, stored sound that joins by the clock): kept ready, it is back in step at once. Highest class first.
-    ``upcoming_beneath`` is the same for the instant at which ``upcoming`` begins.
+    ``upcoming_beneath`` is the same for the instant at which ``upcoming`` begins, and ``then`` the state there.
     """
 
     sounding: Sounding | None
@@ -126,6 +116,7 @@ class Decision:
     events: tuple[Event, ...] = ()
     beneath: tuple[Sounding, ...] = ()
     upcoming_beneath: tuple[Sounding, ...] = ()
+    then: State | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,10 @@ Not here: the run it makes (:mod:`schedules.arbiter.run`).
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
-from schedules.arbiter.decision import Decision, Sounding, Span
+from schedules.arbiter.decision import Decision, Event, Sounding, Span
 from schedules.arbiter.rebase import rebased
 from schedules.arbiter.run import Run
 from schedules.arbiter.situation import Situation
@@ -31,39 +31,56 @@ def advance(
         state: what the last call returned, or :meth:`State.initial`.
         situation: the inputs; they hold from the state's instant on.
         now: aware UTC. Earlier than the state's instant by more than five seconds, it is a clock put back.
-        before: the inputs that held until ``now``, when they have changed; the state is then taken to ``now`` under
-            them first, and to the new ones at that very instant.
+        before: the inputs of the last call, which held until ``now``. If others hold now, the state is taken to
+            ``now`` under them first, and to the new ones at that very instant; if not, it saves a look.
 
     Returns:
         The next state and the decision, whose events tell all that happened on the way.
     """
     if before is None:
-        return _advance(state, situation, now)
-    middle, first = _advance(state, before, now)
-    end, second = _advance(middle, situation, now)
-    joined = first.events + second.events
-    return end, replace(second, events=joined)
-
-
-def _advance(state: State, situation: Situation, now: datetime) -> tuple[State, Decision]:
-    if now < situation.ready_from:
-        first = _begun(state, situation, situation.ready_from)
-        return state, Decision(None, first.sounding or _upcoming(first, None)[0], amplifier=False, until=first.now)
-    run = _begun(state, situation, now)
-    run.to(max(now, run.now))
-    return run.freeze(), _decision(run, situation)
+        return _decided(state, _begun(state, situation, max(now, situation.ready_from)), now, ())
+    if before is situation:
+        return _decided(state, _resumed(state, situation, now), now, ())
+    middle, events = _taken(state, before, now)
+    return _decided(middle, _begun(middle, situation, max(now, situation.ready_from)), now, events)
 
 
 def _begun(state: State, situation: Situation, now: datetime) -> Run:
+    """A run under inputs that the state has not met yet."""
     run = Run(rebased(state, situation, now), situation)
     run.begin()
     return run
 
 
-def _decision(run: Run, situation: Situation) -> Decision:
+def _resumed(state: State, situation: Situation, now: datetime) -> Run:
+    """A run under the very inputs that brought the state to its instant: there is nothing to look at there again."""
+    if state.at is None or state.at < situation.ready_from or rebased(state, situation, now) is not state:
+        return _begun(state, situation, max(now, situation.ready_from))
+    return Run(state, situation)
+
+
+def _taken(state: State, situation: Situation, now: datetime) -> tuple[State, tuple[Event, ...]]:
+    """The state at ``now`` under the inputs that brought it here, and what happened on the way."""
+    if now < situation.ready_from:
+        return state, ()
+    run = _resumed(state, situation, now)
+    run.to(max(now, run.now))
+    return run.freeze(), run.events
+
+
+def _decided(state: State, run: Run, now: datetime, events: tuple[Event, ...]) -> tuple[State, Decision]:
+    if now < run.situation.ready_from:
+        first = _Upcoming(run.sounding, (), run.freeze()) if run.sounding is not None else _upcoming(run, None)
+        return state, Decision(None, first.sounding, amplifier=False, until=run.now, events=events, then=first.state)
+    run.to(max(now, run.now))
+    return run.freeze(), _decision(run, events)
+
+
+def _decision(run: Run, events: tuple[Event, ...]) -> Decision:
     now, current = run.now, run.sounding
-    upcoming, under = _upcoming(run, current)
-    lead, tail = situation.settings.amplifier.lead, situation.settings.amplifier.tail
+    after = _upcoming(run, current)
+    upcoming = after.sounding
+    lead, tail = run.situation.settings.amplifier.lead, run.situation.settings.amplifier.tail
     warm_from = None if upcoming is None else upcoming.since - lead
     warm_until = None if run.silent_since is None else run.silent_since + tail
     amplifier = (
@@ -73,23 +90,30 @@ def _decision(run: Run, situation: Situation) -> Decision:
     )
     instants = (run.next_change(), warm_from, warm_until)
     until = min((instant for instant in instants if instant is not None and instant > now), default=None)
-    return Decision(current, upcoming, amplifier, until, run.events, run.beneath, under)
+    return Decision(current, upcoming, amplifier, until, events + run.events, run.beneath, after.beneath, after.state)
 
 
-def _upcoming(run: Run, current: Sounding | None) -> tuple[Sounding | None, tuple[Sounding, ...]]:
-    """What starts next if no input changes, and what runs on beneath it then."""
+class _Upcoming(NamedTuple):
+    """What starts next if no input changes, what runs on beneath it, and the state at that instant."""
+
+    sounding: Sounding | None = None
+    beneath: tuple[Sounding, ...] = ()
+    state: State | None = None
+
+
+def _upcoming(run: Run, current: Sounding | None) -> _Upcoming:
     future = run.fork()
     for _ in range(LOOK_AHEAD_STEPS):
         change = future.next_change()
         if change is None:
-            return None, ()
+            break
         future.step(change)
         found = future.sounding
         if found is not None and (current is None or _key(found) != _key(current)):
-            return found, future.beneath
+            return _Upcoming(found, future.beneath, future.freeze())
         if found is None:
             current = None
-    return None, ()
+    return _Upcoming()
 
 
 def _key(sounding: Sounding) -> tuple[str, datetime, int | None]:

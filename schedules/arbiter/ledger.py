@@ -35,7 +35,7 @@ class Ledger:
         self.played: Mapping[str, Progress] = state.played
         self.active = set(state.active)
         self.live = {source.occurrence_id: source for source in situation.live if source.rule_id is None}
-        self.ordered = {entry.occurrence_id: entry for entry in situation.ordered}
+        self.ordered = situation.ordered
         self._stopped_at = state.stopped_at
         self._withdrawn: Mapping[tuple[str, datetime | None], datetime] = state.withdrawn
         self._own: dict[str, Progress] | None = None  # a copy of what was played, made at the first change
@@ -163,23 +163,29 @@ class Ledger:
         stream_id: int | None = None,
     ) -> None:
         """Say what happened."""
+        now, begins = self._now, kind in (EventKind.STARTED, EventKind.RESUMED)
+        planned, rule_id, recurrence, title, priority = None, None, None, "", None
+        if isinstance(subject, LiveSource):
+            planned, priority, stream_id = subject.opened_at, subject.priority, subject.stream_id
+        elif subject is not None:
+            item = subject.item
+            planned, rule_id, recurrence = item.start, item.rule_id, item.recurrence
+            title, priority = item.title, item.priority
         event = Event(
             kind,
             key,
-            self._now,
+            now,
             code,
-            offset=progress.position(self._now) if kind in (EventKind.STARTED, EventKind.RESUMED) else NO_FRAMES,
-            frames=progress.heard,
+            planned_start=planned,
+            rule_id=rule_id,
+            recurrence=recurrence,
+            title=title,
+            priority=priority,
             stream_id=stream_id,
+            offset=progress.position(now) if begins else NO_FRAMES,
+            frames=progress.heard,
             outcome=progress.outcome,
         )
-        if isinstance(subject, LiveSource):
-            event = replace(event, priority=subject.priority, planned_start=subject.opened_at)
-            event = replace(event, stream_id=subject.stream_id)
-        elif subject is not None:
-            item = subject.item
-            event = replace(event, planned_start=item.start, rule_id=item.rule_id, recurrence=item.recurrence)
-            event = replace(event, title=item.title, priority=item.priority)
         self.events.append(event)
 
     @property

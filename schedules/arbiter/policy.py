@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from schedules.airtime import cap_of, next_quiet_begin, overlaps_quiet
-from schedules.arbiter.decision import EventKind, Outcome
+from schedules.arbiter.decision import EventKind
+from schedules.arbiter.outcome import Outcome
 from schedules.arbiter.situation import Entry, LiveSource
 from schedules.arbiter.state import Phase, Progress
 from schedules.instants import NO_FRAMES, duration_of, frames_of

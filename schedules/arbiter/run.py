@@ -42,6 +42,13 @@ class Run:
     def __init__(self, state: State, situation: Situation) -> None:
         self._book = Ledger(state, situation)
         self._s = situation
+        #: The next change, in a tuple of one, while it is known.
+        self._following = state.following(situation)
+
+    @property
+    def situation(self) -> Situation:
+        """The inputs that hold."""
+        return self._s
 
     @property
     def now(self) -> datetime:
@@ -70,16 +77,18 @@ class Run:
 
     def freeze(self) -> State:
         """The state reached."""
-        return self._book.freeze()
+        state = self._book.freeze()
+        return state if self._following is None else state.with_following(self._s, *self._following)
 
     def fork(self) -> Run:
         """A run that may go on into the future without disturbing this one."""
-        return Run(self._book.freeze(), self._s)
+        return Run(self.freeze(), self._s)
 
     # -- time -----------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
         """Take the state to where this situation begins to hold, also over an absence."""
+        self._following = None
         book, ready = self._book, self._s.ready_from
         came_from = book.at or ready
         if book.at is None:
@@ -97,6 +106,7 @@ class Run:
 
     def step(self, change: datetime) -> None:
         """Go to the next change."""
+        self._following = None
         self._book.at = change
         self._settle(change, look_back=timedelta(0))
 
@@ -220,8 +230,10 @@ class Run:
 
     def next_change(self) -> datetime | None:
         """The first instant after the present one at which anything may change; None if nothing will."""
-        now = self.now
-        return min((instant for instant in self._instants(now) if instant > now), default=None)
+        if self._following is None:
+            now = self.now
+            self._following = (min((instant for instant in self._instants(now) if instant > now), default=None),)
+        return self._following[0]
 
     def _instants(self, now: datetime) -> Iterator[datetime]:
         start = self._s.agenda.next_start(now)

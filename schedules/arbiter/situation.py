@@ -167,7 +167,7 @@ class Situation:
     missing: frozenset[str] = frozenset()
     time_trusted: bool = True
     agenda: Agenda = field(init=False, repr=False, compare=False)
-    ordered: tuple[Entry, ...] = field(init=False, repr=False, compare=False)
+    ordered: dict[str, Entry] = field(init=False, repr=False, compare=False)  # by occurrence
     _agenda: Agenda | None = field(default=None, repr=False, compare=False, kw_only=True)
 
     def __post_init__(self) -> None:
@@ -176,9 +176,9 @@ class Situation:
         object.__setattr__(self, "agenda", agenda)
         object.__setattr__(self, "_agenda", None)
         cluster = self.settings.cluster_id
-        orders = [order for order in self.orders if isinstance(order, PlayNow)]
-        ordered = tuple(Entry.of(order.item, cluster, ordered=True) for order in orders)
-        object.__setattr__(self, "ordered", ordered)
+        items = [order.item for order in self.orders if isinstance(order, PlayNow)]
+        entries = [Entry.of(item, cluster, ordered=True) for item in items]
+        object.__setattr__(self, "ordered", {entry.occurrence_id: entry for entry in entries})
 
     def updated(self, **changes: Unpack[SituationChanges]) -> Situation:
         """A copy with some inputs changed; cheap when the plan is the same object and the cluster the same."""

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self
 
-from schedules.arbiter.decision import Outcome
+from schedules.arbiter.outcome import Outcome
 from schedules.instants import NO_FRAMES, Frames, frames_of, from_unix_us, to_unix_us
 
 #: How long an ended occurrence is remembered after its expiry: the longest horizon (35 days) and ten days more.
@@ -96,6 +96,7 @@ class State:
     played: Mapping[str, Progress] = field(default_factory=dict)
     untrusted_told: bool = False
     _active: frozenset[str] | None = field(default=None, init=False, repr=False, compare=False)
+    _following: tuple[object, datetime | None] | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def active(self) -> frozenset[str]:
@@ -110,6 +111,16 @@ class State:
         """Saves the search for them, for one who knows."""
         object.__setattr__(self, "_active", active)
         return self
+
+    def with_following(self, situation: object, change: datetime | None) -> Self:
+        """Saves the search for the first change after this state, under inputs that stay as they are."""
+        object.__setattr__(self, "_following", (situation, change))
+        return self
+
+    def following(self, situation: object) -> tuple[datetime | None] | None:
+        """The first change under these very inputs, if that is known."""
+        known = self._following
+        return (known[1],) if known is not None and known[0] is situation else None
 
     @classmethod
     def initial(cls) -> Self:

@@ -389,7 +389,7 @@ def test_a_silent_test_sounds_nothing() -> None:
 def test_an_item_that_the_arbiter_cannot_bear_is_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:
     def poisoned(state: object, situation: object, now: datetime, **more: object) -> object:
         agenda = {entry.item.rule_id for entry in situation.agenda.entries}  # type: ignore[attr-defined]
-        ordered = {entry.item.rule_id for entry in situation.ordered}  # type: ignore[attr-defined]
+        ordered = {entry.item.rule_id for entry in situation.ordered.values()}  # type: ignore[attr-defined]
         if {"pr_poison", "pr_venom"} & (agenda | ordered):
             raise ZeroDivisionError("poison")
         return advance(state, situation, now, **more)  # type: ignore[arg-type]

@@ -126,6 +126,18 @@ def test_nor_when_the_inputs_change_in_between(one: Situation, two: Situation, c
     assert change_walk(one, two, change, before, after) == change_walk(one, two, change, [], [])
 
 
+@settings(max_examples=80, deadline=None)
+@given(situations(), st.lists(st.floats(0, END, allow_nan=False), max_size=8))
+def test_nor_whether_the_inputs_are_said_to_be_the_same(of: Situation, stops: list[float]) -> None:
+    state, plain, told, said = State.initial(), State.initial(), [], []
+    for minute in [*sorted(stops), END]:
+        plain, decision = advance(plain, of, at(minute))
+        told.append(decision)
+        state, decision = advance(state, of, at(minute), before=of)
+        said.append(decision)
+    assert (state, said) == (plain, told)
+
+
 def change_walk(
     one: Situation, two: Situation, change: int, before: list[int], after: list[int]
 ) -> tuple[State, list[Event]]:
@@ -146,9 +158,11 @@ def test_until_is_right_and_upcoming_comes_true(of: Situation) -> None:
         _, just_before = advance(state, of, until - timedelta(microseconds=1))
         assert just_before.events == ()
         assert (just_before.sounding, just_before.amplifier) == (decision.sounding, decision.amplifier)
-        expected, previous = decision.upcoming, decision.sounding
+        expected, previous, then = decision.upcoming, decision.sounding, decision.then
         state, decision = advance(state, of, until)
         is_due = expected is not None and expected.since <= until
+        if expected is not None and expected.since == until:
+            assert then == state
         if is_due or (decision.sounding is not None and previous is None):
             assert decision.sounding == expected
     else:
