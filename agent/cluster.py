@@ -1,8 +1,8 @@
 """One enrolled agent at work: all its parts, put together and supervised.
 
-The loops, each restarted when it crashes: keeper (disk), conductor (sound), clerk (documents), link (control
-connection), stream (media connection), plans, sounds (downloads), stock (hashed every day), prover (silent tests),
-time, care (faults that nobody else sees).
+The loops, each restarted when it crashes: keeper (disk), conductor (sound), pins (the small file), clerk (documents),
+link (control connection), stream (media connection), plans, sounds (downloads), stock (hashed every day), prover
+(silent tests), time, care (faults that nobody else sees).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import structlog
 from agent.cache.journal import JournalReader
 from agent.cache.keeper import Keeper
 from agent.cache.pins import PinFile, Pins
+from agent.cache.prompt import PromptKeeper
 from agent.cache.shelf import Shelf
 from agent.cache.state import Batch, Key, StateStore
 from agent.cache.stock import Stock
@@ -96,7 +97,8 @@ class Cluster:
         self.wall = SteadyWall(at=clock.mono_us(), floor_us=time_floor(memory.shelves.values))
         self._timebase = _timebase(memory.shelves.values)
         self._disk = host.disk(config.data)
-        self._keeper = Keeper(memory.store, self._disk)
+        # Without a disk of its own there is nothing to wait for.
+        self._keeper = Keeper(memory.store, self._disk) if config.data else PromptKeeper(memory.store, self._disk)
         self._shelf = Shelf(host.media, host.executor, watch)
         self.stock = Stock(host.media, host.executor, watch, clock)
         self._streams = LiveStreams(
@@ -104,8 +106,19 @@ class Cluster:
         )
         parts = Parts(clock, self.wall, player, self._shelf, self._keeper, watch, self._streams)
         self.conductor = Conductor(parts, _first_settings(memory))
+        self._unpinned = asyncio.Event()
         office = Office(
-            clock, self.wall, self._keeper, watch, self.conductor, self._streams, archive.trust, self._pin, self.stock
+            clock,
+            self.wall,
+            self._keeper,
+            watch,
+            self.conductor,
+            self._streams,
+            archive.trust,
+            self._pin,
+            self._unpinned.set,
+            self.stock,
+            host.crowd,
         )
         self.clerk = Clerk(office, archive.in_force, archive.kept, archive.key_set)
         self._documents = {day.sha256: memory.shelves.documents[day.sha256] for day in _days(archive)}
@@ -124,7 +137,7 @@ class Cluster:
         self._stream = StreamKeeper(
             host.transport,
             wanted=lambda: self._streams.any or self._tap.active,
-            bundle=self._bundle,
+            bundle=self._relayed,
             heard=self._tap.next_frame,
             watch=watch,
             doubt=lambda: self.link.doubt(),  # noqa: PLW0108 - the link is made below
@@ -165,13 +178,14 @@ class Cluster:
         )
         self.link = self._make_link(config, identity)
         self._told: object = None
+        self._wants: object = None
         self._pinning = asyncio.Lock()
         self._restore()
 
     def _make_link(self, config: AgentConfig, identity: SigningKey) -> Link:
         host, pins = self._host, self._memory.pins
         ears = Ears(
-            bundle=self._bundle,
+            bundle=self._spoken,
             stream_closed=self._stream_closed,
             door=self._door,
             status=self.status,
@@ -189,6 +203,7 @@ class Cluster:
             herald=self.conductor.herald,
             tap=self._tap,
             ears=ears,
+            crowd=host.crowd,
             metered=config.metered,
         )
         configured = config.controller or (config.provisioning.controller if config.provisioning else None)
@@ -220,7 +235,8 @@ class Cluster:
         """The loops to supervise."""
         return {
             "keeper": self._keeper.run,
-            "conductor": lambda: conduct(self.conductor, self._host.clock, self._after_step),
+            "conductor": lambda: conduct(self.conductor, self._host.clock, self._after_step, self._host.crowd.turn),
+            "pins": self._keep_pins,
             "clerk": self.clerk.run,
             "link": self.link.run,
             "stream": self._stream.run,
@@ -269,10 +285,21 @@ class Cluster:
 
     # -- what others tell ---------------------------------------------------------------------------------
 
-    def _bundle(self, data: bytes) -> None:
-        now = self.wall.now(self._host.clock.mono_us()) if self.wall.trusted else None
-        if self._streams.push(data, now=now):
+    def _spoken(self, data: bytes) -> None:
+        """A bundle of an emergency voice: it came over the control connection."""
+        if self._push(data, self._host.clock.mono_us()):
+            self.conductor.urge()
+
+    async def _relayed(self, data: bytes) -> None:
+        """A bundle of anything else; its lead is longer than a moment's courtesy."""
+        arrived = self._host.clock.mono_us()
+        await self._host.crowd.turn()
+        if self._push(data, arrived):
             self.conductor.poke()
+
+    def _push(self, data: bytes, arrived: MonoUs) -> bool:
+        now = self.wall.now(self._host.clock.mono_us()) if self.wall.trusted else None
+        return self._streams.push(data, now=now, arrived=arrived)
 
     def _stream_closed(self, stream: int) -> None:
         self._streams.close(stream)
@@ -294,8 +321,11 @@ class Cluster:
 
     def _after_step(self) -> None:
         """Tell the others what the conductor changed."""
-        self._stream.changed()
-        self._supply.changed()
+        wants = self._streams.any, self.conductor.needed, self.conductor.missing
+        if wants != self._wants:
+            self._wants = wants
+            self._stream.changed()
+            self._supply.changed()
         heard, plan = self.conductor.heard(), self.clerk.in_force.plan
         # The desk wants to know soon what sounds, that the box is mute, and whether a new plan is here whole.
         sounds, mute = None if heard is None else heard.cue_id, self.conductor.muted is not None
@@ -361,6 +391,15 @@ class Cluster:
             watch.clear_fault("plan_expired")
 
     # -- remembering --------------------------------------------------------------------------------------
+
+    async def _keep_pins(self) -> None:
+        """Bring the counters of what was accepted into the small file, the last of several at once."""
+        trust = self._memory.archive.trust
+        while True:
+            await self._unpinned.wait()
+            await self._host.crowd.turn()
+            self._unpinned.clear()
+            await self._pin(trust.counters, trust.root_public)
 
     async def _pin(self, counters: Counters, root_public: bytes) -> None:
         pins = replace(self._memory.pins, counters=counters, root_public=root_public)

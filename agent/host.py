@@ -20,6 +20,7 @@ from agent.cache.at_once import AtOnce
 from agent.cache.media import MediaStore
 from agent.clocks import Clock, SystemClock
 from agent.config import MEDIA_BUDGET
+from agent.crowd import Crowd
 from agent.errors import DiscoveryError
 from agent.health.probe import Probe
 from agent.health.report import SharedProbe
@@ -47,6 +48,7 @@ class Host:
         timekeeper: Timekeeper | None = None,
         mdns: tuple[str, ...] | None = (),
         budget_bytes: int = MEDIA_BUDGET,
+        crowd: Crowd | None = None,
     ) -> None:
         """Prepare.
 
@@ -57,10 +59,12 @@ class Host:
             timekeeper: for tests.
             mdns: addresses of the interfaces to look for controllers on; empty: all; None: do not look.
             budget_bytes: how much room sounds may take.
+            crowd: who goes first, where agents share the process; None: there is one.
         """
         self.clock: Clock = clock or SystemClock()
         self.random = draw or random.SystemRandom()
         self.timekeeper = timekeeper or Timekeeper(self.clock)
+        self.crowd = crowd or Crowd()
         self.transport = Transport()
         self.flights = SingleFlight()
         self.finder = None if mdns is None else MdnsFinder(mdns, draw=self.random)

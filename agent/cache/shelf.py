@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
+from functools import partial
 from pathlib import Path
 
 from agent.cache.media import MediaStore
@@ -24,7 +25,7 @@ class Shelf:
         self._store = store
         self._executor = executor
         self._watch = watch
-        self._proving: dict[str, asyncio.Task[None]] = {}
+        self._proving: dict[str, asyncio.Future[bool]] = {}
         self._listeners: list[Callable[[], None]] = []
 
     def on_change(self, listener: Callable[[], None]) -> None:
@@ -52,22 +53,21 @@ class Shelf:
                 continue
             done = False
             if sha256 not in self._proving and self._store.has(sha256) and len(self._proving) < _PROVING_LIMIT:
-                task = asyncio.get_running_loop().create_task(self._prove(sha256), name=f"prove-{sha256[:8]}")
-                self._proving[sha256] = task
+                proving = asyncio.get_running_loop().run_in_executor(self._executor, self._store.prove, sha256)
+                self._proving[sha256] = proving
+                proving.add_done_callback(partial(self._proved, sha256))
         return done
 
     async def close(self) -> None:
         """Stop hashing."""
-        tasks = tuple(self._proving.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for proving in tuple(self._proving.values()):
+            proving.cancel()
+        await asyncio.gather(*self._proving.values(), return_exceptions=True)
 
-    async def _prove(self, sha256: str) -> None:
-        try:
-            good = await asyncio.get_running_loop().run_in_executor(self._executor, self._store.prove, sha256)
-        finally:
-            self._proving.pop(sha256, None)
-        if not good:
+    def _proved(self, sha256: str, proving: asyncio.Future[bool]) -> None:
+        self._proving.pop(sha256, None)
+        if proving.cancelled():
+            return
+        if not proving.result():
             self._watch.report("media_altered", f"{sha256} on this disk had other bytes than its name says; not played")
         self.changed()

@@ -5,7 +5,8 @@ Rules kept here:
 1. It is synchronous and does no I/O: :meth:`Conductor.step` looks at the inputs and the clock, acts on the player and
    the amplifier, posts what must be remembered, and says when it wants to look again. A loop
    (:mod:`agent.conductor.loop`) drives it; a test drives it with a clock of its own.
-2. STOP acts first and is written down after: it is silence before :meth:`Conductor.take` returns.
+2. An order acts first and is written down after: a STOP is silence before :meth:`Conductor.hush` returns, a sound is
+   armed before :meth:`Conductor.take` does; :meth:`Conductor.write_down`, or the next step, writes.
 3. Mute is kept here and not by the arbiter: what is due goes on being due, is reported as ``muted``, and is heard again
    from where the clock has it when the mute ends.
 4. What makes the arbiter raise is set aside and reported (:mod:`agent.conductor.quarantine`); the rest is heard.
@@ -23,11 +24,13 @@ import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import reduce
 
 import structlog
 
 from agent.cache.state import Batch, Key
 from agent.conductor.amplifier import AmplifierPort, NoAmplifier
+from agent.conductor.cues import key_of
 from agent.conductor.herald import Herald
 from agent.conductor.herald import Key as HeraldKey
 from agent.conductor.intake import Intake
@@ -38,7 +41,7 @@ from agent.conductor.performance import Parts, Performance
 from agent.conductor.quarantine import Findings, renewed, search
 from agent.conductor.stage import Act
 from agent.errors import AgentError
-from protocol.documents import CloseStreamOrder, Command, ReleaseOrder, SilentTestOrder, StopOrder
+from protocol.documents import CloseStreamOrder, Command, PlayOrder, ReleaseOrder, SilentTestOrder, StopOrder
 from protocol.telemetry import MuteBy
 from schedules.arbiter import (
     Decision,
@@ -50,6 +53,7 @@ from schedules.arbiter import (
     advance,
 )
 from schedules.instants import MonoUs
+from schedules.ladder import Priority
 from schedules.model import ClusterSettings, Item, Relay
 
 log = structlog.get_logger("agent.conductor")
@@ -101,6 +105,9 @@ class Conductor:
         self._decision = Decision(None, None, amplifier=False, until=None)
         self._poke: Callable[[], None] = lambda: None
         self._needed: frozenset[str] = frozenset()
+        self._acted = False  # since anything changed that a decision depends on
+        self._armed: Sounding | None = None  # armed for later, and not written down yet
+        self._show.poke = self.poke
         self._show.book.on_started = self._heard_first
         self._show.book.on_record = lambda record: self.herald.over(record, self._stamp())
         self._install(settings)
@@ -127,10 +134,16 @@ class Conductor:
 
     def on_poke(self, poke: Callable[[], None]) -> None:
         """Call ``poke`` when :meth:`step` should run soon."""
-        self._poke = self._show.poke = poke
+        self._poke = poke
 
     def poke(self) -> None:
         """Something that the conductor looks at has changed."""
+        self._acted = False
+        self._poke()
+
+    def urge(self) -> None:
+        """Something that an emergency depends on has changed: act at once; what follows is written down after."""
+        self._act()
         self._poke()
 
     def close(self) -> None:
@@ -153,35 +166,45 @@ class Conductor:
         self._install(settings, before)
         self._refresh_needs()
         self._show.turn(settings)
-        self._poke()
+        self.poke()
 
     def set_plan(self, items: tuple[Item, ...]) -> None:
         """A new plan. A sounding occurrence that is still in it goes on untouched."""
         self._situation = self._situation.updated(items=self._intake.items(items, self.settings.cluster_id))
         self._refresh_needs()
-        self._poke()
+        self.poke()
+
+    def hush(self, command: Command) -> None:
+        """The silence of a verified STOP, before anything is decided; :meth:`write_down` does the rest."""
+        self._show.stage.silence()
+        self._intake.stop_given = command.issued
+        if isinstance(command.order, StopOrder) and command.order.hold is not None:
+            self._mute_by_order(command, command.order.hold, self._stamp())
+        self._keep_order(command)
+        self.poke()
 
     def take(self, command: Command) -> None:
-        """Act on a verified order. STOP is silence before this returns."""
-        now = self._stamp()
+        """Act on a verified order, before this returns. What only silences is written down, too; a sound is not yet."""
         match command.order:
-            case StopOrder(hold):
-                self._show.stage.silence()
-                self._intake.stop_given = command.issued
-                if hold is not None:
-                    self._mute_by_order(command, hold, now)
+            case StopOrder():
+                self.hush(command)
             case ReleaseOrder():
                 self.unmute(MuteBy.ORDER)
             case CloseStreamOrder(stream):
                 self._p.streams.close(stream)
             case SilentTestOrder():
                 self.on_test(Reference(command.term, command.seq))
+        if not isinstance(command.order, StopOrder):
+            self._keep_order(command)
+        self._act()
+        if not isinstance(command.order, PlayOrder):
+            self.write_down()
+
+    def _keep_order(self, command: Command) -> None:
         gone = frozenset(rule for rule, recurrence in self._state.withdrawn if recurrence is None)
         barred = Barred(self._state.stopped_at, gone)
-        self.orders.take(command, now, trusted=self._p.wall.trusted, barred=barred)
+        self.orders.take(command, self._stamp(), trusted=self._p.wall.trusted, barred=barred)
         self._refresh_needs()
-        self.step()
-        self._poke()
 
     def mute_here(self, length: timedelta) -> None:
         """Somebody at the box wants silence, for at most :data:`~agent.conductor.mute.LONGEST`."""
@@ -204,7 +227,11 @@ class Conductor:
     def media_changed(self) -> None:
         """A sound arrived, was proven, or turned out to be altered."""
         self._refresh_missing()
-        self._poke()
+        waiting = (one for one in (self._decision.sounding, self._decision.upcoming) if one is not None)
+        if any(one.priority >= Priority.EMERGENCY_STORED and not self._show.armed(one) for one in waiting):
+            self.urge()
+        else:
+            self.poke()
 
     @property
     def needed(self) -> frozenset[str]:
@@ -248,24 +275,40 @@ class Conductor:
     # -- the step -----------------------------------------------------------------------------------------
 
     def step(self) -> MonoUs:
-        """Look, decide, act. Answers the monotonic instant to look again at the latest."""
+        """Look, decide, act, write down. Answers the monotonic instant to look again at the latest."""
+        self._write()
+        self._acted = False
+        assert self._due is not None  # noqa: S101 - it has acted
+        return self._due
+
+    def write_down(self) -> None:
+        """Decide what is to be decided, and post it, ahead of whatever is given to the ledger after this."""
+        self._write()
+        self._poke()
+
+    def _write(self) -> None:
+        if not self._acted:
+            self._act()
+        self._save()
+
+    def _act(self) -> None:
+        """Look, decide, act."""
         now_us = self._p.clock.mono_us()
         now = self._keep_time(now_us)
         self.orders.forget(now)
         self._gather(now_us, now)
-        before = self._told if self._told is not None and self._told is not self._situation else None
-        self._state, self._decision = self._decide(now, before)
+        self._state, self._decision = self._decide(now, self._told)
         self._told = self._situation
         for event in self._decision.events:
             self._note(event, now_us)
         muted = self.mute.at(now)
         self._tell_mute(muted, now)
         armed = self._show.carry_out(self._decision if muted is None else _nothing(self._decision), now_us)
+        self._armed = armed or self._armed
         self._intake.quarantine.watch(self._show.stage.acts, now_us)
         self._switch(on=self._decision.amplifier and muted is None)
         self._due = self._next(now_us)
-        self._save(armed)
-        return self._due
+        self._acted = True
 
     def _decide(self, now: datetime, before: Situation | None) -> tuple[State, Decision]:
         """Ask the arbiter. What makes it raise is set aside, and it is asked again (rule 4)."""
@@ -300,7 +343,7 @@ class Conductor:
     def _mute_changed(self) -> None:
         self._muted_told.clear()
         self._p.ledger.post(Batch(memory={Key.MUTE: self.mute.to_bytes()}))
-        self._poke()
+        self.poke()
 
     def _tell_mute(self, muted: Muted | None, now: datetime) -> None:
         words = None
@@ -360,7 +403,7 @@ class Conductor:
             return
         self._unsettled = None
         if now >= armed.at:
-            self._state = begun(self._state, armed)
+            self._state, self._told = begun(self._state, armed), None
 
     def _remember_time(self, now_us: MonoUs) -> None:
         if self._remembered_at is not None and now_us - self._remembered_at < REMEMBER_US:
@@ -414,19 +457,22 @@ class Conductor:
             title = event.title or event.occurrence_id[:12]
             self._p.watch.report(event.code or "refused", f"{event.kind.value}: {title}")
 
-    def _save(self, armed: Sounding | None = None) -> None:
-        if armed is not None:
+    def _save(self) -> None:
+        armed, self._armed = self._armed, None
+        lead, upcoming, then = None, self._decision.upcoming, self._decision.then
+        if armed is not None and upcoming is not None and then is not None and key_of(armed) == key_of(upcoming):
             # Its start is written down in its lead, so that a power cut after it does not start it again.
-            future, _ = advance(self._state, self._situation, armed.since)
-            self._p.ledger.post(self._memory.arm(armed.since, future))
-        batch = self._memory.changes(self._state)
-        plays = self._show.book.take_batch()
+            lead = self._memory.arm(upcoming.since, then)
         suspicion = self._intake.quarantine.changes()
-        if suspicion is not None:
-            plays = (plays or Batch()).then(Batch(memory={Key.QUARANTINE: suspicion}))
-        if batch is None and plays is None:
-            return
-        self._p.ledger.post((batch or Batch()).then(plays or Batch()))
+        parts = [
+            lead,
+            self._memory.changes(self._state),
+            self._show.book.take_batch(),
+            None if suspicion is None else Batch(memory={Key.QUARANTINE: suspicion}),
+        ]
+        known = [part for part in parts if part is not None]
+        if known:
+            self._p.ledger.post(reduce(Batch.then, known))
 
     def _refresh_needs(self) -> None:
         items = (*self._situation.items, *self.orders.items)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from agent.clocks import Clock
 from agent.conductor.conductor import Conductor
@@ -14,11 +14,17 @@ from agent.conductor.conductor import Conductor
 _AFTER_S = 0.005
 
 
-async def conduct(conductor: Conductor, clock: Clock, after: Callable[[], None]) -> None:
-    """Step for ever. ``after`` is called after each step, to tell others what changed."""
+async def conduct(
+    conductor: Conductor,
+    clock: Clock,
+    after: Callable[[], None],
+    turn: Callable[[], Awaitable[None]],
+) -> None:
+    """Step for ever. ``after`` is called after each step, to tell others what changed; each waits for its ``turn``."""
     changed = asyncio.Event()
     conductor.on_poke(changed.set)
     while True:
+        await turn()
         changed.clear()
         due = conductor.step()
         after()

@@ -151,7 +151,7 @@ class Performance:
             return False
         # What is there already when its time comes is armed unheard, and its fader opens at that sample.
         early = joins(upcoming) if upcoming.stream_id is None else not self._begins_then(upcoming)
-        return self._start(upcoming, now_us, MUTED_DB if early else ON_AIR_DB)
+        return self._arm(upcoming, now_us, MUTED_DB if early else ON_AIR_DB)
 
     def _begins_then(self, upcoming: Sounding) -> bool:
         """The stream has no sound that belongs before its window."""
@@ -165,8 +165,14 @@ class Performance:
         return first >= self._mono(upcoming.since) - _WINDOW_SLACK_US
 
     def _start(self, sounding: Sounding, now_us: MonoUs, level_db: float) -> bool:
+        if not self.stage.may_try(key_of(sounding)) or not self._p.media.check(clips_of(sounding)):
+            return False
+        return self._arm(sounding, now_us, level_db)
+
+    def _arm(self, sounding: Sounding, now_us: MonoUs, level_db: float) -> bool:
+        """Give it to the player; its sounds are proven."""
         key = key_of(sounding)
-        if not self.stage.may_try(key) or not self._p.media.check(clips_of(sounding)):
+        if not self.stage.may_try(key):
             return False
         if not self._guard.allow(self._identity(sounding), now_us):
             self._hold(sounding)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import datetime
 
 from agent.cache.state import Batch
@@ -66,13 +66,16 @@ class OpenPlay:
 
     def body(self) -> str:
         """For the disk."""
-        return json.dumps({key: value for key, value in asdict(self).items() if value not in (None, "", 0, False)})
+        values = ((name, getattr(self, name)) for name in _FIELDS)
+        return json.dumps({name: value for name, value in values if value not in (None, "", 0, False)})
 
     @classmethod
     def from_body(cls, body: str) -> OpenPlay:
         """From the disk."""
-        known = {spec.name for spec in fields(cls)}
-        return cls(**{key: value for key, value in json.loads(body).items() if key in known})
+        return cls(**{name: value for name, value in json.loads(body).items() if name in _FIELDS})
+
+
+_FIELDS = tuple(spec.name for spec in fields(OpenPlay))
 
 
 class PlayBook:

@@ -5,7 +5,7 @@ Rules kept here:
 1. One document after the other: verify, write down, commit, act. The queue is bounded (:data:`WAITING`); beyond it
    an offer is refused as ``busy``, and the controller offers it again.
 2. What only silences (STOP, withdraw, close of a stream) is acted on between verifying and writing down, ahead of
-   everything that waits.
+   everything that waits. An emergency whose start lies ahead is armed then, and written down in its lead.
 3. The very bytes that are in force already are acknowledged and nothing else happens; anything older is refused,
    reported, and never sounds.
 
@@ -17,23 +17,32 @@ believed (:mod:`protocol.trust`), connections (:mod:`agent.link.session`).
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from agent.cache.state import Batch, KeptOrder
+from agent.crowd import Rank
 from agent.errors import AgentError
 from agent.link.early import EarlyOrders
 from agent.link.office import Answers, InForce, Office
 from agent.link.plans import PlanDesk
 from agent.link.register import Register, kept_order, memory_of
-from protocol.documents import Command, DocumentKind, KeySet, PlayOrder, RootSuccessor, Settings
+from protocol.documents import Command, DocumentKind, KeySet, PlayOrder, RootSuccessor, Settings, StopOrder
 from protocol.errors import AlreadyHaveError, ProtocolError
 from protocol.messages import Ack, CommandOffer, KeySetOffer, PlanOffer, RootOffer, SettingsOffer, StreamOpenOffer
 from protocol.trust import Verified
 from schedules.ladder import Priority
 
 WAITING = 64
+
+#: A card writes an order down in less: an emergency that starts later than this is armed first.
+LEAD = timedelta(milliseconds=100)
+
+#: A common start is over this long after its instant.
+_STARTED_S = 0.02
 
 Offer = RootOffer | KeySetOffer | SettingsOffer | PlanOffer | CommandOffer | StreamOpenOffer
 Job = Callable[[], Awaitable[None]]
@@ -58,6 +67,7 @@ class Clerk:
         self._register = Register(office, in_force, kept, key_set)
         self._early = EarlyOrders(office, self._answers, self._take)
         self._jobs: asyncio.Queue[Job] = asyncio.Queue(WAITING)
+        self._papers: deque[Job] = deque()  # of orders that were acted on already, ahead of what is enqueued later
         self.plans = PlanDesk(office, self._register, self._answers)
 
     @property
@@ -74,6 +84,8 @@ class Clerk:
     def offer(self, message: Offer) -> None:
         """Take a document off the wire. Never waits."""
         kind = _KINDS[type(message)]
+        if kind in {DocumentKind.COMMAND, DocumentKind.STREAM_OPEN}:
+            self._o.crowd.hurry()
         envelope = message.envelope.encode()
         order = self._register.find(envelope)
         if order is not None:
@@ -118,7 +130,9 @@ class Clerk:
         }
         self._enqueue(kind, lambda: jobs[kind](envelope))
 
-    def _enqueue(self, kind: DocumentKind, job: Job) -> None:
+    def _enqueue(self, kind: DocumentKind, job: Job, *, obeyed: bool = False) -> None:
+        """Work ``job`` off after all that came before it. ``obeyed``: it is but paper, and can wait for its turn."""
+
         async def guarded() -> None:
             try:
                 await job()
@@ -129,10 +143,18 @@ class Clerk:
             except AgentError as error:
                 self._answers.refuse(kind, error.code, str(error))
 
-        try:
-            self._jobs.put_nowait(guarded)
-        except asyncio.QueueFull:
+        if len(self._papers) + self._jobs.qsize() >= WAITING:
             self._answers.refuse(kind, "busy", "more documents than can be written down; offer it again")
+            return
+        self._papers.append(guarded)
+        if obeyed:
+            self._o.crowd.later(Rank.PAPER, self._work_off)
+        else:
+            self._work_off()
+
+    def _work_off(self) -> None:
+        while self._papers:
+            self._jobs.put_nowait(self._papers.popleft())
 
     # -- one kind after the other -------------------------------------------------------------------------
 
@@ -143,11 +165,27 @@ class Clerk:
             if not self._early.keep(DocumentKind.COMMAND, envelope, error):
                 self._answers.refuse(DocumentKind.COMMAND, error.code, error.detail)
             return
-        if isinstance(verified.document.order, PlayOrder):
+        command = verified.document
+        if isinstance(command.order, PlayOrder) and not self._has_lead(command):
             self._enqueue(DocumentKind.COMMAND, lambda: self._order(verified, act=True))
             return
-        self._o.conductor.take(verified.document)
-        self._enqueue(DocumentKind.COMMAND, lambda: self._order(verified, act=False))
+        if isinstance(command.order, StopOrder):
+            self._o.conductor.hush(command)
+        else:
+            self._o.conductor.take(command)
+            self._hurry(command)
+        self._enqueue(DocumentKind.COMMAND, lambda: self._obeyed(verified), obeyed=True)
+
+    def _has_lead(self, command: Command) -> bool:
+        """An emergency with time enough to be written down before it sounds."""
+        if not isinstance(command.order, PlayOrder) or not _is_urgent(command):
+            return False
+        return self._o.wall.trusted and command.order.item.start - self._o.stamp() >= LEAD
+
+    async def _obeyed(self, verified: Verified[Command]) -> None:
+        """The paperwork of what was acted on: what came of it is on the disk before its number is."""
+        self._o.conductor.write_down()
+        await self._order(verified, act=False)
 
     async def _order(self, verified: Verified[Command], *, act: bool) -> None:
         command = verified.document
@@ -155,14 +193,19 @@ class Clerk:
         if isinstance(command.order, PlayOrder):
             until = max(until, command.order.ends)
         kept = kept_order(verified, until)
-        urgent = command.priority is not None and command.priority >= Priority.EMERGENCY_STORED
-        await self._register.persist(verified, Batch(orders=(kept,)), urgent=urgent or not act)
+        await self._register.persist(verified, Batch(orders=(kept,)), urgent=_is_urgent(command) or not act)
         self._o.trust.commit(verified)
         self._register.keep(kept)
         if act:
             self._o.conductor.take(command)
+            self._o.conductor.write_down()
         self._answers.accept(verified.kind, command.term, command.seq)
-        await self._register.pin()
+        self._o.pin_soon()
+
+    def _hurry(self, command: Command) -> None:
+        """Until it starts nothing else is begun here."""
+        if isinstance(command.order, PlayOrder):
+            self._o.crowd.hurry((command.order.item.start - self._o.stamp()).total_seconds() + _STARTED_S)
 
     async def _stream_open(self, envelope: bytes) -> None:
         try:
@@ -179,9 +222,12 @@ class Clerk:
         self._o.trust.commit(verified)
         self._register.keep(kept)
         self._o.streams.open(document, gate, now=self._o.stamp(), trusted=self._o.wall.trusted)
-        self._o.conductor.poke()
+        if urgent:
+            self._o.conductor.urge()
+        else:
+            self._o.conductor.poke()
         self._answers.accept(verified.kind, document.term, document.seq)
-        await self._register.pin()
+        self._o.pin_soon()
 
     async def _settings(self, envelope: bytes) -> None:
         try:
@@ -210,6 +256,10 @@ class Clerk:
         self._register.in_force = replace(self.in_force, settings=settings)
         self._o.conductor.set_settings(settings.cluster)
         self._o.stock.set(settings.stock)
+
+
+def _is_urgent(command: Command) -> bool:
+    return command.priority is not None and command.priority >= Priority.EMERGENCY_STORED
 
 
 def _seq(document: Any) -> int:

@@ -15,6 +15,7 @@ from agent.clocks import Clock
 from agent.conductor.conductor import Conductor
 from agent.conductor.streams import LiveStreams
 from agent.conductor.wall import SteadyWall
+from agent.crowd import Crowd
 from agent.watch import Watch
 from protocol.counters import Counters
 from protocol.documents import DocumentKind, PlanManifest, Settings, decode_day
@@ -43,7 +44,9 @@ class Office:
     streams: LiveStreams
     trust: TrustedState
     pin: Callable[[Counters, bytes], Awaitable[None]]  # keeps counters and root in the small file
+    pin_soon: Callable[[], None]  # the same, behind what cannot wait
     stock: Stock
+    crowd: Crowd
 
     def now(self) -> datetime | None:
         """Trusted wall time, or None."""

@@ -26,6 +26,7 @@ import structlog
 
 from agent.clocks import Clock
 from agent.conductor.herald import Herald
+from agent.crowd import Crowd, Rank
 from agent.errors import LinkError, StorageError
 from agent.link.clerk import Clerk
 from agent.link.enrolment import SOFTWARE
@@ -85,13 +86,15 @@ STATUS_PAUSE_S = 0.25
 M = TypeVar("M", bound=Message)
 
 
-#: The end of an order's frame. An order is the same text for every agent of a process (a swarm's), so it is read once.
+#: The end of an order's frame. An order is the same text for many agents of a process (a swarm's), so it is read once.
 _ORDERED = '"type":"command"}'
-_remembered = lru_cache(maxsize=4)(decode)
+_SHARED_CHARACTERS = 16_384
+_remembered = lru_cache(maxsize=64)(decode)
 
 
 def _decoded(frame: str) -> Message:
-    return _remembered(frame) if frame.endswith(_ORDERED) else decode(frame)
+    shared = len(frame) <= _SHARED_CHARACTERS and frame.endswith(_ORDERED)
+    return _remembered(frame) if shared else decode(frame)
 
 
 class Journal(Protocol):
@@ -141,6 +144,7 @@ class Kit:
     herald: Herald
     tap: Tap
     ears: Ears
+    crowd: Crowd
     metered: bool = False
 
 
@@ -296,6 +300,7 @@ class ControlSession:
     async def _write(self) -> None:
         while True:
             message = await self._outbox.get()
+            await self._kit.crowd.turn(Rank.WORD)
             await self._socket.send(encode(message))
 
     async def _ask_time(self) -> None:
@@ -305,6 +310,7 @@ class ControlSession:
         assert self._welcome is not None  # noqa: S101 - run follows begin
         period = self._welcome.heartbeat_s * (3 if self._kit.metered else 1)
         while True:
+            await self._kit.crowd.turn()
             self._status_due.clear()
             await self._tell_events()
             await self._socket.send(encode(self._kit.ears.status()))
@@ -327,6 +333,7 @@ class ControlSession:
         journal = self._kit.journal
         self._acked_up_to = 0
         while True:
+            await self._kit.crowd.turn()
             try:
                 batch = await journal.pending(after=self._acked_up_to, limit=RECORDS_AT_ONCE)
             except StorageError as error:

@@ -41,7 +41,7 @@ class StreamKeeper:
         transport: Transport,
         *,
         wanted: Callable[[], bool],
-        bundle: Callable[[bytes], None],
+        bundle: Callable[[bytes], Awaitable[None]],
         heard: Callable[[], Awaitable[bytes]],
         watch: Watch,
         doubt: Callable[[], None] = lambda: None,
@@ -117,7 +117,7 @@ class StreamKeeper:
             if isinstance(frame, bytes):
                 backoff.reset()
                 self._watch.clear_fault("media_connection")
-                self._bundle(frame)
+                await self._bundle(frame)
 
     async def _send_back(self, socket: Socket) -> None:
         while True:

@@ -63,11 +63,14 @@ class Socket:
         Raises:
             LinkError: ``closed``, or ``timed_out`` after ``within_s``.
         """
-        try:
-            async with asyncio.timeout(within_s):
-                message = await self._ws.receive()
-        except TimeoutError as error:
-            raise LinkError("timed_out", "the controller does not answer") from error
+        if within_s is None:
+            message = await self._ws.receive()
+        else:
+            try:
+                async with asyncio.timeout(within_s):
+                    message = await self._ws.receive()
+            except TimeoutError as error:
+                raise LinkError("timed_out", "the controller does not answer") from error
         if message.type is aiohttp.WSMsgType.TEXT:
             return str(message.data)
         if message.type is aiohttp.WSMsgType.BINARY:

@@ -18,6 +18,7 @@ import structlog
 
 from agent.app import Agent, player_maker
 from agent.config import AgentConfig
+from agent.crowd import HOLD_S, Crowd
 from agent.host import Host
 from agent.notify import SystemdNotifier
 from agent.process import notify_systemd
@@ -94,7 +95,7 @@ class Swarm:
         configured = common.controller or (common.provisioning.controller if common.provisioning else None)
         mdns = None if configured is not None else config.interfaces
         shared = None if config.data is None else config.data / f"shared-{config.first:04d}"  # one store, one process
-        async with Host(shared, mdns=mdns) as host:
+        async with Host(shared, mdns=mdns, crowd=Crowd(HOLD_S)) as host:
             decoding = DecodeWorker()
             try:
                 self.agents = tuple(self._make(host, decoding, number) for number in range(config.count))

@@ -11,6 +11,7 @@ import pytest
 
 from agent.cache.at_once import AtOnce
 from agent.cache.keeper import Keeper
+from agent.cache.prompt import PromptKeeper
 from agent.cache.state import Batch
 from agent.errors import StorageError
 from protocol.codec import decode, seal_document
@@ -43,6 +44,25 @@ async def test_a_keeper_over_it_keeps_order_and_tells_failures() -> None:
     store.broken = True
     with pytest.raises(StorageError):
         await keeper.apply(first)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_prompt_keeper_has_written_when_the_call_returns_and_keeps_what_it_could_not_write() -> None:
+    store = _Store()
+    keeper = PromptKeeper(store, AtOnce())  # type: ignore[arg-type]
+    keeper.post(Batch(records=("a",)))
+    assert store.taken
+    assert keeper.grown.is_set()
+    store.broken = True
+    with pytest.raises(StorageError):
+        await keeper.apply(Batch(records=("never",)))
+    keeper.post(Batch(records=("b",)))
+    store.broken = False
+    keeper.post(Batch(records=("c",)))  # not ahead of what waits
+    running = asyncio.create_task(keeper.run())
+    await keeper.apply(Batch(records=("d",)))
+    assert [record for batch in store.taken for record in batch.records] == ["a", "b", "c", "d"]
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
 

@@ -22,6 +22,7 @@ from securesystemslib.dsse import Envelope
 
 from agent.cache.media import MediaStore
 from agent.cache.stock import Stock
+from agent.crowd import Crowd
 from agent.link.clerk import Clerk
 from agent.link.office import InForce, Office
 from protocol.codec import encode, seal_document
@@ -65,7 +66,9 @@ class Post:
             stage.streams,
             self.trust,
             self._pin,
+            lambda: None,
             stock,
+            Crowd(),
         )
         self.clerk = Clerk(office, InForce(), {}, trusted.key_set)
         self.acks: list[Ack] = []
