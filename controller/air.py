@@ -381,6 +381,7 @@ async def open_air(
         with contextlib.suppress(StoreBusyError):  # what is not written is made again, or read from the journal
             await issuer.flush()
             await ledger.catch_up()
+        await alarms.books.write()
 
 
 def _voices(config: Config) -> SpeechEngine:

@@ -6,8 +6,9 @@ Rules kept here:
    :class:`~controller.store.journal.CommandJournal`, targets from the directory, the signature from the vault.
 2. An order is sent to the agents that are online; the others get it when they connect, as long as it has not expired
    (:meth:`Courier.pending_for`). An agent refuses a number it has seen, so nothing is acted on twice.
-3. A long list of clusters becomes several commands (:data:`~protocol.limits.MAX_TARGETS` each), one order for people;
-   what belongs to one decision is one line of the journal, and none of it is sent before all of it is there.
+3. A long list of clusters becomes several commands (:data:`TARGETS_A_COMMAND` each), one order for people, so that a
+   box on a slow line is not told the names of a thousand others before it may sound. What belongs to one decision is
+   one line of the journal, and none of it is sent before all of it is there.
 4. What sounds is recorded or refused (``not_recorded``, nothing was sent); what only silences goes out all the same.
 5. A document is signed with the key of a role that may sign it (:func:`protocol.authority.roles_of`).
 6. What was silenced before it reached an agent is not told to that agent any more (:meth:`Courier.retire`).
@@ -52,10 +53,12 @@ from protocol.documents import (
 from protocol.errors import ProtocolError
 from protocol.jsonsafe import loads_object
 from protocol.keys import Role, SigningKey
-from protocol.limits import MAX_BODY, MAX_COMMAND_LIFE, MAX_TARGETS
+from protocol.limits import MAX_BODY, MAX_COMMAND_LIFE
 
-#: Commands followed at a time.
-KEPT: Final = 500
+#: Commands followed at a time, and orders remembered.
+KEPT: Final = 2_000
+#: Clusters named in one command: with 128 its envelope has about 4 kB. More would be allowed on the wire.
+TARGETS_A_COMMAND: Final = 128
 _NONCE_BYTES: Final = 16
 #: Agents noted in one go: some milliseconds.
 _SLICE: Final = 250
@@ -403,7 +406,8 @@ def _groups(clusters: frozenset[str] | None) -> Iterable[Targets]:
     if clusters is None:
         return [Targets(everyone=True)]
     names = sorted(clusters)
-    return [Targets(clusters=tuple(names[at : at + MAX_TARGETS])) for at in range(0, len(names), MAX_TARGETS)]
+    each = TARGETS_A_COMMAND
+    return [Targets(clusters=tuple(names[at : at + each])) for at in range(0, len(names), each)]
 
 
 def _numbered(draft: Command, entry: JournalEntry) -> Command:

@@ -107,6 +107,7 @@ class Board:
         self._rungs: dict[str, Rung] = {}
         self._clusters: dict[str, list[Rung]] = {}
         self._dirty: set[str] = set()
+        self._dirty_since = given or start
         first = {"queued": given or start}
         for cluster_id, agents in boxes.items():
             rungs = [Rung(agent_id, cluster_id, times=dict(first), revision=1) for agent_id in sorted(agents)]
@@ -204,8 +205,10 @@ class Board:
             if not any(rung.sounded for rung in rungs)
         ]
 
-    def take_dirty(self) -> list[Rung]:
-        """Rungs that changed since they were last taken (for whoever writes them down)."""
+    def take_dirty(self, before: datetime | None = None) -> list[Rung]:
+        """Rungs that changed since they were last taken; none yet, if the first of them did after ``before``."""
+        if before is not None and self._dirty_since > before:
+            return []
         taken = [self._rungs[agent_id] for agent_id in self._dirty]
         self._dirty.clear()
         return taken
@@ -236,6 +239,8 @@ class Board:
         self.revision += 1
         rung.state, rung.code, rung.revision = state, code, self.revision
         rung.times.setdefault(state, now)
+        if not self._dirty:
+            self._dirty_since = now
         self._dirty.add(rung.agent_id)
 
 

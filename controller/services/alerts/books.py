@@ -3,17 +3,19 @@
 Rules kept here:
 
 1. An alert's row is written by the ledger in the transaction of its journalled decision (:meth:`AlertBooks.keep`).
-2. Boards and notices are telemetry: written every second while something changed; what cannot be written waits (it is
-   the boards themselves, so there is nothing that could overflow).
+2. Boards and notices are telemetry. A board is written :data:`PATIENCE` after something changed: while a thousand
+   boxes begin to sound nobody may wait for a database. What cannot be written waits (it is the boards themselves, so
+   there is nothing that could overflow).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 import structlog
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -28,7 +30,9 @@ from controller.store.alert_tables import AlertRow, AlertRung, Notice
 from controller.store.journal import JournalEntry
 
 _log = structlog.get_logger(__name__)
-_BATCH = 500
+_BATCH: Final = 500
+#: How long a board's first change waits for its neighbours before it is written.
+PATIENCE: Final = timedelta(seconds=3)
 
 
 class AlertBooks:
@@ -67,15 +71,16 @@ class AlertBooks:
                 for row in rows
             ]
 
-    async def write(self) -> None:
-        """Write what changed; what fails is written next time."""
-        boards = [(board, board.take_dirty()) for room in self.rooms for board in room.all()]
+    async def write(self, now: datetime | None = None) -> None:
+        """Write what changed long enough before ``now`` (None: all of it); what fails is written next time."""
+        before = None if now is None else now - PATIENCE
+        boards = [(board, board.take_dirty(before)) for room in self.rooms for board in room.all()]
         notices = self._notices.take_unwritten()
         try:
             for board, rungs in boards:
                 for at in range(0, len(rungs), _BATCH):
                     async with self._db.telemetry() as session:
-                        await _write_rungs(session, board.name, rungs[at : at + _BATCH])
+                        await self._write_rungs(session, board.name, rungs[at : at + _BATCH])
             if notices:
                 async with self._db.telemetry() as session:
                     for notice in notices:
@@ -86,24 +91,24 @@ class AlertBooks:
             self._notices.put_back(notices)
             _log.warning("alert_books_wait", reason=str(error))
 
+    async def _write_rungs(self, session: AsyncSession, alert_id: str, rungs: Sequence[Rung]) -> None:
+        dialect = postgresql if self._db.url.get_backend_name() == "postgresql" else sqlite
+        insert = dialect.insert(AlertRung)
+        changing = {name: insert.excluded[name] for name in ("state", "code", "times", "start_error_us")}
+        upsert = insert.on_conflict_do_update(index_elements=["alert_id", "agent_id"], set_=changing)
+        await (await session.connection()).execute(upsert, [_rung_row(alert_id, rung) for rung in rungs])
 
-async def _write_rungs(session: AsyncSession, alert_id: str, rungs: Sequence[Rung]) -> None:
-    agents = [rung.agent_id for rung in rungs]
-    query = select(AlertRung).where(col(AlertRung.alert_id) == alert_id, col(AlertRung.agent_id).in_(agents))
-    known = {row.agent_id: row for row in await session.exec(query)}
-    for rung in rungs:
-        row = known.get(rung.agent_id) or AlertRung(
-            alert_id=alert_id, agent_id=rung.agent_id, cluster_id=rung.cluster_id, state=rung.state
-        )
-        row.sqlmodel_update(
-            {
-                "state": rung.state,
-                "code": rung.code,
-                "times": {state: at.isoformat() for state, at in rung.times.items()},
-                "start_error_us": rung.start_error_us,
-            }
-        )
-        session.add(row)
+
+def _rung_row(alert_id: str, rung: Rung) -> dict[str, Any]:
+    return {
+        "alert_id": alert_id,
+        "agent_id": rung.agent_id,
+        "cluster_id": rung.cluster_id,
+        "state": rung.state,
+        "code": rung.code,
+        "times": {state: at.isoformat() for state, at in rung.times.items()},
+        "start_error_us": rung.start_error_us,
+    }
 
 
 def _row_of(alert: Alert) -> AlertRow:

@@ -85,7 +85,7 @@ class AlertTender:
             async with turn:
                 await self._end(alert_id)
         await self._stock.refresh()
-        await self._books.write()
+        await self._books.write(self._clock.now())
 
     def stopped(self, clusters: frozenset[str] | None, at: datetime) -> None:
         """STOP was ordered (for :attr:`controller.services.orders.OrderDesk.stop_listeners`)."""

@@ -304,7 +304,7 @@ async def test_a_withdrawal_leaves_the_plan_first_and_then_the_air(tmp_path: Pat
 async def test_many_clusters_become_several_commands_of_one_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("controller.services.dispatch.MAX_TARGETS", 2)
+    monkeypatch.setattr("controller.services.dispatch.TARGETS_A_COMMAND", 2)
     async with open_stage(tmp_path, tasks=False) as stage:
         area = await stage.area()
         clusters = {await stage.cluster(area, name) for name in "ABCDE"}
