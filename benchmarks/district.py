@@ -55,9 +55,29 @@ class Round:
     """What one round gave, in seconds."""
 
     first_sample: tuple[float, ...]  # per cluster, from the confirmation
+    acknowledged: tuple[float, ...]  # per cluster, from the confirmation until the desk knows that it was believed
     silence: tuple[float, ...]  # per cluster, from STOP
     answer: float  # until the confirming person has their 2xx
     board: float  # until the board shows everyone sounding
+    obeyed: float  # from STOP until everybody has said so
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A confirmation: when it was asked (wall clock), and what came of it in seconds after that."""
+
+    asked: float
+    answer: float
+    board: float
+    acknowledged: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A STOP: when it was asked (wall clock), and the seconds until everybody had obeyed."""
+
+    asked: float
+    obeyed: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +85,7 @@ class Voice:
     """What a live emergency voice gave, in seconds."""
 
     first_sample: tuple[float, ...]  # per cluster, from the confirmation: the chime before the voice
+    silence: tuple[float, ...]  # per cluster, from STOP
     on_air: float  # from the confirmation until the speaker may speak
 
 
@@ -150,8 +171,8 @@ class District:
         with as_officer(self.desk, self._lan) as api:
             return composed(api, self._template, self.area, again=True)
 
-    def confirm(self, alert: dict[str, Any]) -> tuple[float, float, float]:
-        """Say yes, as the second person: (when it was asked, seconds to the answer, seconds to a whole board)."""
+    def confirm(self, alert: dict[str, Any]) -> Given:
+        """Say yes, as the second person, and watch the board until it is whole."""
         path = f"/api/v1/alerts/{alert['id']}"
         with as_officer(self.desk, self._minh) as api:
             api.get(path)  # the connection is open, as a console's is
@@ -162,37 +183,48 @@ class District:
             while True:
                 board = api.get(f"{path}/board", {"since": revision})
                 if board["sounded"] >= self.agents:
-                    return asked, answered, time.monotonic() - began
+                    whole = time.monotonic() - began
+                    break
                 if time.monotonic() - began > 60:
                     raise AssertionError(f"the board is not whole after a minute: {board['counts']}")
                 revision = board["revision"]
                 time.sleep(_ASK_S)
+            known = [row["times"] for row in api.get(f"{path}/board")["rows"]]
+        verified = tuple(_second(times["verified"]) - asked for times in known if "verified" in times)
+        if len(verified) != self.agents:
+            raise AssertionError(f"{len(verified)} of {self.agents} clusters acknowledged before they were heard")
+        return Given(asked, answered, whole, verified)
 
-    def stop(self) -> float:
-        """STOP ALL; when it was asked. Returns once everybody has said that they obeyed."""
+    def stop(self) -> Stopped:
+        """STOP ALL. Returns once everybody has said that they obeyed."""
         with self.desk.api() as api:
             api.get("/healthz")
-            asked = time.time()
+            asked, began = time.time(), time.monotonic()
             name = api.post("/api/v1/orders/stop", {"everywhere": True})["name"]
             _until(lambda: api.get(f"/api/v1/orders/{name}")["accepted"] >= self.agents, 60, "everybody stopped")
-        return asked
+            return Stopped(asked, time.monotonic() - began)
 
     def round(self, during: Callable[[], None] = lambda: None) -> Round:
         """One alert over a relay, heard and stopped; ``during``: what else happens before its records are read."""
         self.relay()
         alert = self.alert()
-        asked, answer, board = self.confirm(alert)
+        given = self.confirm(alert)
         time.sleep(1.0)
         stopped = self.stop()
         during()
-        return self.heard(alert, (asked, answer, board, stopped))
+        return self.heard(alert, given, stopped)
 
-    def heard(self, alert: dict[str, Any], told: tuple[float, float, float, float]) -> Round:
-        """What the agents wrote down about an alert. ``told``: asked, answer, board, stopped."""
-        asked, answer, board, stopped = told
+    def heard(self, alert: dict[str, Any], given: Given, stopped: Stopped) -> Round:
+        """What the agents wrote down about an alert."""
         found = self._sounded(f"rule_id LIKE '{alert['id']}%'")
-        first = tuple(started - asked for started, _ in found)
-        return Round(first, tuple(ended - stopped for _, ended in found), answer, board)
+        return Round(
+            first_sample=tuple(started - given.asked for started, _ in found),
+            acknowledged=given.acknowledged,
+            silence=tuple(ended - stopped.asked for _, ended in found),
+            answer=given.answer,
+            board=given.board,
+            obeyed=stopped.obeyed,
+        )
 
     def spoken(self) -> Voice:
         """A live emergency voice over a relay, then STOP."""
@@ -207,9 +239,13 @@ class District:
             given = api.post(f"{path}/confirm", {"code": alert["code"]})
         speaker = SpeakerPerson(self.desk, str(given["live_session"]), pink_noise(3.0), token=self._lan)
         speaker.join(60)
-        self.stop()
+        stopped = self.stop()
         found = self._sounded("priority = 90")
-        return Voice(tuple(started - asked for started, _ in found), (speaker.began or math.nan) - asked)
+        return Voice(
+            first_sample=tuple(started - asked for started, _ in found),
+            silence=tuple(ended - stopped.asked for _, ended in found),
+            on_air=(speaker.began or math.nan) - asked,
+        )
 
     def _sounded(self, which: str) -> list[tuple[float, float]]:
         """When each cluster began and ended, by its own record; waits until all have come, each once."""

@@ -61,9 +61,12 @@ def told(case: str, done: Sequence[Round], bounds: Bounds) -> Iterator[Case]:
     """The cases of some rounds."""
     first = [one for each in done for one in each.first_sample]
     silence = [one for each in done for one in each.silence]
+    acknowledged = [one for each in done for one in each.acknowledged]
     yield from spread(case, "confirm → first sample", first, bounds.of(_CONFIRM_S))
     yield from spread(case, "STOP → silence", silence, bounds.of(_STOP_S))
     yield _one(case, "confirm → board complete, slowest", max(each.board for each in done), bounds.of(_BOARD_S))
+    yield from spread(case, "confirm → acknowledged", acknowledged, None)
+    yield _one(case, "STOP → acknowledged by all, slowest", max(each.obeyed for each in done), None)
     yield _one(case, "confirm → 2xx, slowest", max(each.answer for each in done), None)
 
 
@@ -81,6 +84,7 @@ def measure(agents: int, decode: int, rounds: int) -> Iterator[Case]:
         yield Case("emergency", name, "CPU of the simulated agents (floor)", (after[1] - before[1]) / wall, "cores")
         voice = district.spoken()
         yield from spread(f"{name}, voice", "confirm → first sample (chime)", voice.first_sample, None)
+        yield from spread(f"{name}, voice", "STOP → silence", voice.silence, None)
         yield _one(f"{name}, voice", "confirm → microphone open", voice.on_air, None)
         if promised:
             case = f"{name}; {_LOAD}"
@@ -95,11 +99,11 @@ def burdened(district: District) -> Round:
     district.relay()
     alert = district.alert()
     with Burden(district) as burden:
-        asked, answer, board = district.confirm(alert)
+        given = district.confirm(alert)
         time.sleep(1.0)
         stopped = district.stop()
         burden.wait()
-        return district.heard(alert, (asked, answer, board, stopped))
+        return district.heard(alert, given, stopped)
 
 
 def _one(case: str, metric: str, value: float, bound: float | None) -> Case:
