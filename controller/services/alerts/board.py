@@ -121,8 +121,12 @@ class Board:
         """What the courier says: queued, sent, accepted, refused, retired."""
         rung = self._rungs.get(agent_id)
         told = _DELIVERY[state]
-        # An acknowledgement may come after the first sound; a later order of the same alert starts a new delivery.
-        if rung is None or (told != "refused" and rung.state in SOUNDED):
+        if rung is None:
+            return
+        # An acknowledgement may come after the first sound: it is noted, and leaves the rung where it stands.
+        if told != "refused" and rung.state in SOUNDED:
+            if told not in rung.times:
+                self._note(rung, told, now)
             return
         self._set(rung, told, code, now)
 
@@ -236,8 +240,12 @@ class Board:
     def _set(self, rung: Rung, state: str, code: str, now: datetime) -> None:
         if (rung.state, rung.code) == (state, code):
             return
+        rung.state, rung.code = state, code
+        self._note(rung, state, now)
+
+    def _note(self, rung: Rung, state: str, now: datetime) -> None:
         self.revision += 1
-        rung.state, rung.code, rung.revision = state, code, self.revision
+        rung.revision = self.revision
         rung.times.setdefault(state, now)
         if not self._dirty:
             self._dirty_since = now

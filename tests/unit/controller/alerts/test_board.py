@@ -95,6 +95,17 @@ def test_whatever_comes_the_board_counts_every_cluster_once_and_tells_every_chan
     assert {row.state for row in one.rows() if not row.sounded}.isdisjoint({"started", "heard"} & SOUNDED)
 
 
+def test_an_acknowledgement_that_was_overtaken_by_the_sound_is_noted() -> None:
+    one = board()
+    one.progress("a0.0", said("started"), START)
+    revision = one.revision
+    one.delivery("a0.0", "accepted", "", START + timedelta(seconds=1))
+    (row,) = one.rows(revision)
+    assert (row.state, row.times["verified"]) == ("started", START + timedelta(seconds=1))
+    one.delivery("a0.0", "accepted", "", START + timedelta(seconds=2))
+    assert one.rows(row.revision) == []
+
+
 def test_two_thousand_clusters_are_told_by_what_changed() -> None:
     one = board(2000)
     for n in range(2000):
