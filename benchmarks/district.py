@@ -189,11 +189,16 @@ class District:
                     raise AssertionError(f"the board is not whole after a minute: {board['counts']}")
                 revision = board["revision"]
                 time.sleep(_ASK_S)
-            known = [row["times"] for row in api.get(f"{path}/board")["rows"]]
-        verified = tuple(_second(times["verified"]) - asked for times in known if "verified" in times)
-        if len(verified) != self.agents:
-            raise AssertionError(f"{len(verified)} of {self.agents} clusters acknowledged before they were heard")
-        return Given(asked, answered, whole, verified)
+            verified: list[str] = []
+
+            def all_acknowledged() -> bool:
+                nonlocal verified
+                known = [row["times"] for row in api.get(f"{path}/board")["rows"]]
+                verified = [times["verified"] for times in known if "verified" in times]
+                return len(verified) >= self.agents
+
+            _until(all_acknowledged, 30, "every cluster acknowledged")
+        return Given(asked, answered, whole, tuple(_second(each) - asked for each in verified))
 
     def stop(self) -> Stopped:
         """STOP ALL. Returns once everybody has said that they obeyed."""
