@@ -6,7 +6,8 @@ milliseconds; were each to finish its bookkeeping before the next one listens, t
 1. While orders are being taken (:meth:`Crowd.hurry`) nothing else is begun. After them comes their paperwork; what is
    told, and everything else (status, records, the checking of relayed sound), once they have started.
 2. What waits comes in its turn by :class:`Rank`, then the oldest first, a few in each round of the loop, so that
-   sockets and timers never wait for more than a few of them. Nobody is held up for longer than :data:`LONGEST_S`.
+   sockets and timers never wait for more than a few of them; more of them when the round before was long, so that a
+   busy loop starves nobody. Nobody is held up for longer than :data:`LONGEST_S`.
 3. An agent that is alone in its process (``hold_s`` 0) never waits.
 """
 
@@ -27,6 +28,9 @@ LONGEST_S: Final = 0.5
 #: So many turns in one round of the loop: some two milliseconds of work.
 AT_ONCE: Final = 6
 
+#: And one more for this much of the round before: what waits has a fair part of a loop that is never idle.
+ONE_MORE_S: Final = 0.002
+
 
 class Rank(IntEnum):
     """What somebody waits with."""
@@ -43,6 +47,7 @@ class Crowd:
         self._hold_s = hold_s
         self._queues = {rank: _Queue() for rank in Rank}
         self._next: asyncio.Handle | None = None
+        self._round_began: float | None = None  # while one round follows the other
 
     def hurry(self, until_s: float = 0.0) -> None:
         """An order is being taken: let it pass. ``until_s``: how far ahead the instant lies that it is for."""
@@ -81,9 +86,12 @@ class Crowd:
         now = asyncio.get_running_loop().time()
         self._next = None
         left = AT_ONCE
+        if self._round_began is not None:
+            left += int((now - self._round_began) / ONE_MORE_S)
         for queue in self._queues.values():
             left -= queue.serve(now, left)
         due = min((queue.due() for queue in self._queues.values() if queue.waiting), default=None)
+        self._round_began = now if due is not None and due <= now else None
         if due is not None:
             self._look_at(due)
 

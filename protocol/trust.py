@@ -21,8 +21,9 @@ only then becomes part of it. Invariants, each with a test that names it:
 10. A drill is accepted only between two drill notices of the settings in force; a stream is never a drill.
 11. ``restore_*`` accepts from the agent's own disk exactly the bytes that were accepted before, and nothing else.
 
-One owner calls ``verify``, persists, and calls ``commit`` before the next ``verify``. Orders that only silence may
-be acted upon between verify and persisting (DESIGN: STOP acts, then persists).
+One owner calls ``verify``, persists, and calls ``commit``. Orders that only silence may be acted upon between verify
+and persisting (DESIGN: STOP acts, then persists), and so may a start that is persisted in its lead, if its number is
+above all that was acted upon.
 """
 
 from __future__ import annotations
@@ -266,8 +267,8 @@ class TrustedState:
         """
         return cast("PlanManifest", self._restore(DocumentKind.PLAN, envelope, now))
 
-    def commit(self, verified: Verified[Any]) -> None:
-        """Make a verified document count, after its counters were persisted.
+    def check_still_new(self, verified: Verified[Any]) -> None:
+        """Look once more, before something that was verified a moment ago is persisted.
 
         Raises:
             TrustError: ``replayed``: this order, or something newer of its kind, was committed in between (the same
@@ -279,6 +280,15 @@ class TrustedState:
             again = mark == known and mark.digest == known.digest and verified.kind in _REOFFERED
             if not again:
                 raise TrustError("replayed", f"this {verified.kind.value}, or a newer one, was accepted meanwhile")
+
+    def commit(self, verified: Verified[Any]) -> None:
+        """Make a verified document count, after its counters were persisted.
+
+        Raises:
+            TrustError: ``replayed``, as :meth:`check_still_new`.
+        """
+        self.check_still_new(verified)
+        mark = verified.counters.marks[verified.kind]
         self._counters = self._counters.advanced(verified.kind, mark)
         match verified.document:
             case RootSuccessor(public=public):

@@ -10,7 +10,7 @@ from agent.cli.output import say
 from agent.config import AgentConfig, check_config, make_data_folder, read_provisioning
 from agent.errors import ConfigError
 from agent.process import run_until_signal
-from agent.swarm.processes import ranges, run_children
+from agent.swarm.processes import ranges, run_children, shares
 from agent.swarm.swarm import Swarm, SwarmConfig
 
 
@@ -44,7 +44,10 @@ def run_swarm(options: SwarmOptions) -> None:
     if len(parts) == 1:
         run_until_signal(lambda: Swarm(config).run())
     else:
-        arguments = [_child_arguments(options, options.first + first, count) for first, count in parts]
+        arguments = [
+            _child_arguments(options, options.first + first, count, decode)
+            for (first, count), decode in zip(parts, shares(options.decode, len(parts)), strict=True)
+        ]
         run_until_signal(lambda: run_children(arguments))
 
 
@@ -67,11 +70,11 @@ def _config(options: SwarmOptions) -> SwarmConfig:
     )
 
 
-def _child_arguments(options: SwarmOptions, first: int, count: int) -> list[str]:
+def _child_arguments(options: SwarmOptions, first: int, count: int, decode: int) -> list[str]:
     given = {
         "--count": str(count),
         "--first": str(first),
-        "--decode": str(options.decode),
+        "--decode": str(decode),
         "--data": "memory" if options.data is None else str(options.data),
         "--controller": options.controller,
         "--provisioning": None if options.provisioning is None else str(options.provisioning),

@@ -5,7 +5,8 @@ Rules kept here:
 1. One document after the other: verify, write down, commit, act. The queue is bounded (:data:`WAITING`); beyond it
    an offer is refused as ``busy``, and the controller offers it again.
 2. What only silences (STOP, withdraw, close of a stream) is acted on between verifying and writing down, ahead of
-   everything that waits. An emergency whose start lies ahead is armed then, and written down in its lead.
+   everything that waits. An emergency whose start lies ahead is armed then, and written down in its lead; not if an
+   order with a higher number was acted on before it, or if there is no room to write it down.
 3. The very bytes that are in force already are acknowledged and nothing else happens; anything older is refused,
    reported, and never sounds.
 
@@ -20,10 +21,10 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 from agent.cache.state import Batch, KeptOrder
+from agent.conductor.orders import Reference
 from agent.crowd import Rank
 from agent.errors import AgentError
 from agent.link.early import EarlyOrders
@@ -37,9 +38,6 @@ from protocol.trust import Verified
 from schedules.ladder import Priority
 
 WAITING = 64
-
-#: A card writes an order down in less: an emergency that starts later than this is armed first.
-LEAD = timedelta(milliseconds=100)
 
 #: A common start is over this long after its instant.
 _STARTED_S = 0.02
@@ -68,6 +66,7 @@ class Clerk:
         self._early = EarlyOrders(office, self._answers, self._take)
         self._jobs: asyncio.Queue[Job] = asyncio.Queue(WAITING)
         self._papers: deque[Job] = deque()  # of orders that were acted on already, ahead of what is enqueued later
+        self._obeyed_last = Reference(0, 0)  # of those the newest
         self.plans = PlanDesk(office, self._register, self._answers)
 
     @property
@@ -143,7 +142,7 @@ class Clerk:
             except AgentError as error:
                 self._answers.refuse(kind, error.code, str(error))
 
-        if len(self._papers) + self._jobs.qsize() >= WAITING:
+        if not self._has_room():
             self._answers.refuse(kind, "busy", "more documents than can be written down; offer it again")
             return
         self._papers.append(guarded)
@@ -151,6 +150,9 @@ class Clerk:
             self._o.crowd.later(Rank.PAPER, self._work_off)
         else:
             self._work_off()
+
+    def _has_room(self) -> bool:
+        return len(self._papers) + self._jobs.qsize() < WAITING
 
     def _work_off(self) -> None:
         while self._papers:
@@ -166,9 +168,13 @@ class Clerk:
                 self._answers.refuse(DocumentKind.COMMAND, error.code, error.detail)
             return
         command = verified.document
-        if isinstance(command.order, PlayOrder) and not self._has_lead(command):
+        number = Reference(command.term, command.seq)
+        if isinstance(command.order, PlayOrder) and not (
+            self._has_lead(command) and self._has_room() and number > self._obeyed_last
+        ):
             self._enqueue(DocumentKind.COMMAND, lambda: self._order(verified, act=True))
             return
+        self._obeyed_last = max(self._obeyed_last, number)
         if isinstance(command.order, StopOrder):
             self._o.conductor.hush(command)
         else:
@@ -180,7 +186,7 @@ class Clerk:
         """An emergency with time enough to be written down before it sounds."""
         if not isinstance(command.order, PlayOrder) or not _is_urgent(command):
             return False
-        return self._o.wall.trusted and command.order.item.start - self._o.stamp() >= LEAD
+        return self._o.wall.trusted and command.order.item.start - self._o.stamp() > self._o.ledger.within
 
     async def _obeyed(self, verified: Verified[Command]) -> None:
         """The paperwork of what was acted on: what came of it is on the disk before its number is."""
@@ -193,6 +199,7 @@ class Clerk:
         if isinstance(command.order, PlayOrder):
             until = max(until, command.order.ends)
         kept = kept_order(verified, until)
+        self._o.trust.check_still_new(verified)  # what is refused must not be on the disk after a boot
         await self._register.persist(verified, Batch(orders=(kept,)), urgent=_is_urgent(command) or not act)
         self._o.trust.commit(verified)
         self._register.keep(kept)

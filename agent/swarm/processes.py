@@ -23,10 +23,15 @@ END_S = 15.0
 
 def ranges(count: int, processes: int) -> list[tuple[int, int]]:
     """(first, count) for each process, as even as can be, empty ones left out."""
-    base, rest = divmod(count, processes)
-    sizes = [base + (1 if index < rest else 0) for index in range(processes)]
+    sizes = shares(count, processes)
     starts = [sum(sizes[:index]) for index in range(processes)]
     return [(start, size) for start, size in zip(starts, sizes, strict=True) if size]
+
+
+def shares(count: int, processes: int) -> list[int]:
+    """How many of ``count`` each process has, as even as can be."""
+    base, rest = divmod(count, processes)
+    return [base + (1 if index < rest else 0) for index in range(processes)]
 
 
 async def run_children(arguments: Sequence[Sequence[str]]) -> None:

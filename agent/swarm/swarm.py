@@ -41,7 +41,7 @@ class SwarmConfig:
     Attributes:
         count: agents in this process.
         first: number of the first one within the whole swarm (more processes: more than 0).
-        decode: how many of the whole swarm decode.
+        decode: how many of them decode.
         data: folder with one sub-folder per agent, or None for memory.
         output_one: the very first agent sounds through this output.
         agent: what all of them have in common.
@@ -60,7 +60,7 @@ class SwarmConfig:
         """Where agent ``number`` (of the whole swarm) sounds; None: it keeps time without decoding."""
         if number == 0 and self.output_one is not None:
             return self.output_one
-        return "null" if number < self.decode else None
+        return "null" if number - self.first < self.decode else None
 
     def describe(self) -> dict[str, Any]:
         """What it does, for ``--json``."""

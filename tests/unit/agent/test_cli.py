@@ -19,7 +19,7 @@ from agent.config import AgentConfig
 from agent.errors import ConfigError, StatusError
 from agent.localstatus import StatusSocket
 from agent.selftest import check_disk, check_network, check_tone
-from agent.swarm.processes import ranges
+from agent.swarm.processes import ranges, shares
 from agent.swarm.swarm import SwarmConfig
 from protocol.enrolment import Provisioning
 from tests.unit.agent.desk import bulletin, eventually, running_agent, soon
@@ -183,8 +183,10 @@ def test_a_swarm_says_what_it_does() -> None:
         "data": None,
     }
     assert [config.output_of(number) for number in (0, 3, 4)] == ["wav:/tmp/one.wav", "null", None]
-    assert SwarmConfig(10, 10, 4, None, "alsa", common).describe()["decoding"] == 0
+    second = SwarmConfig(10, 10, 4, None, "alsa", common)
+    assert (second.describe()["decoding"], second.output_of(13), second.output_of(14)) == (4, "null", None)
     assert ranges(10, 3) == [(0, 4), (4, 3), (7, 3)]
+    assert (shares(16, 2), shares(1, 3)) == ([8, 8], [1, 0, 0])
     assert ranges(2, 5) == [(0, 1), (1, 1)]
 
 

@@ -3,16 +3,13 @@ conductor, arbiter, player. Zero sounds, each refused with a reason, counted; an
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,99 +17,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from securesystemslib.dsse import Envelope
 
-from agent.cache.media import MediaStore
-from agent.cache.stock import Stock
-from agent.crowd import Crowd
-from agent.link.clerk import Clerk
-from agent.link.office import InForce, Office
 from protocol.codec import encode, seal_document
-from protocol.counters import Counters
 from protocol.documents import PAYLOAD_TYPES, Command, DocumentKind, PlayOrder, StreamOpen, Targets
 from protocol.envelope import open_envelope, seal
 from protocol.errors import ProtocolError
 from protocol.jsonsafe import dumps
 from protocol.keys import Role, SigningKey
-from protocol.messages import Ack, AckOutcome, CommandOffer, StreamOpenOffer
+from protocol.messages import AckOutcome
 from schedules.ladder import Priority
-from schedules.model import Clip, Item, Recorded
-from tests.unit.agent.rehearsal import CLUSTER, T0, Rehearsal, clip, item
+from schedules.model import Clip, Recorded
+from tests.unit.agent.post import ACCEPTED, NOW, Post, alarm, sound
+from tests.unit.agent.rehearsal import CLUSTER, clip
 from tests.unit.protocol import district as d
 
 FORGERIES = 1_000
-NOW = T0 + timedelta(seconds=5)
-EXPIRES = NOW + timedelta(minutes=30)
-ACCEPTED = 1_000  # the number of the last order that was accepted
-
 COMMAND = PAYLOAD_TYPES[DocumentKind.COMMAND]
-
-
-class Post:
-    """An enrolled agent that has accepted its settings and an order number :data:`ACCEPTED`."""
-
-    def __init__(self) -> None:
-        self.stage = Rehearsal()
-        self.stage.run_until(NOW)
-        trusted = d.new_agent()
-        self.executor = ThreadPoolExecutor(1)
-        stage = self.stage
-        stock = Stock(MediaStore(Path(), stage.clock, budget_bytes=0), self.executor, stage.watch, stage.clock)
-        self.trust = trusted.state
-        office = Office(
-            stage.clock,
-            stage.wall,
-            stage.ledger,
-            stage.watch,
-            stage.conductor,
-            stage.streams,
-            self.trust,
-            self._pin,
-            lambda: None,
-            stock,
-            Crowd(),
-        )
-        self.clerk = Clerk(office, InForce(), {}, trusted.key_set)
-        self.acks: list[Ack] = []
-        self.clerk.answer_to(self.acks.append)
-        cluster = replace(d.settings().cluster, cluster_id=CLUSTER)
-        sealed = seal_document(d.settings(cluster=cluster, seq=3), d.PLAN)
-        self.trust.commit(self.trust.verify_settings(sealed, now=NOW))
-        old = seal_document(alarm(seq=ACCEPTED, start=NOW - timedelta(minutes=20), seconds=1), d.EMERGENCY)
-        self.old = old
-        self.trust.commit(self.trust.verify_command(old, now=NOW))
-        self.before = self.trust.counters
-
-    async def _pin(self, counters: Counters, root: bytes) -> None:
-        del counters, root
-
-    def offer(self, envelope: bytes, *, stream: bool = False) -> Ack:
-        """Give it to the agent as the wire would; its answer."""
-        self.acks.clear()
-        text = envelope.decode("utf-8", "replace").ljust(2)  # shorter ones are no message
-        self.clerk.offer(StreamOpenOffer(envelope=text) if stream else CommandOffer(envelope=text))
-        asyncio.run(self._work())
-        self.stage.conductor.step()
-        (answer,) = self.acks
-        return answer
-
-    async def _work(self) -> None:
-        while not self.clerk._jobs.empty():
-            await self.clerk._jobs.get_nowait()()
-
-
-def sound(priority: Priority, start: datetime, seconds: float = 20) -> Item:
-    one = item("forged", start, seconds, priority=priority)
-    if priority is Priority.DRILL:
-        one = replace(one, content=Recorded((d.NOTICE, clip("forged", seconds), d.NOTICE)))
-    return one
-
-
-def alarm(
-    priority: Priority = Priority.EMERGENCY_STORED, *, start: datetime = NOW, seconds: float = 20, **changes: Any
-) -> Command:
-    value = Command(
-        1, ACCEPTED + 1, NOW, EXPIRES, "0f" * 16, Targets(everyone=True), PlayOrder(sound(priority, start, seconds))
-    )
-    return replace(value, **changes)
 
 
 KEY_OF = {
