@@ -3,13 +3,15 @@
 A real controller relays a station to two ``loa-agent run`` processes, each behind a proxy that models a poor mobile
 line (120 ± 60 ms each way, 5 % loss in bursts of 5 as TCP shows it, 400 kbit/s). Their output is a converter in
 software with a crystal of its own (``skewed:PPM:FILE``); what it wrote, and when each stretch began by the one
-monotonic clock of this machine, tells how far the two loudspeakers were apart and what was missing.
+monotonic clock of this machine, tells how far the two loudspeakers were apart and what was missing: silence in what was
+written, and the time in which the converter was dry because the machine did not let the agent run for 120 ms.
 
 It takes ``--minutes`` (10 by default) and two minutes more, so it is not part of ``make bench``.
 """
 
 from __future__ import annotations
 
+import math
 import sys
 import tempfile
 import time
@@ -50,6 +52,15 @@ class Stretch:
     at: float
 
 
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Milliseconds of silence in what was written, milliseconds in which nothing was, and how often that was."""
+
+    silent_ms: float
+    dry_ms: float
+    dry: int
+
+
 class Recording:
     """What one converter wrote, asked by time."""
 
@@ -84,7 +95,28 @@ class Recording:
         following = next((one.frame for one in self.stretches if one.frame > stretch.frame), len(self._data))
         if frame + frames > following:
             return None
-        return (self._data[frame : frame + frames] / np.float32(32_768)).astype(np.float32), self._instant(frame)
+        return self._sound(frame, frame + frames), self._instant(frame)
+
+    def missing(self, since: float, until: float) -> Missing:
+        """What was not heard between two instants."""
+        silent_ms, dry, heard_until = 0.0, [], since
+        for one, following in zip(self.stretches, [*self.stretches[1:], None], strict=True):
+            end = len(self._data) if following is None else following.frame
+            first = max(one.frame, one.frame + math.ceil((since - one.at) * self._rate))
+            last = min(end, one.frame + math.floor((until - one.at) * self._rate))
+            if last <= first:
+                continue
+            if one.at > heard_until:
+                dry.append((one.at - heard_until) / 1000)
+            heard_until = one.at + (last - one.frame) / self._rate
+            for begin in range(first, last, _CHUNK_S * SAMPLE_RATE):
+                silent_ms += gaps_ms(self._sound(begin, min(begin + _CHUNK_S * SAMPLE_RATE, last)))
+        if until - heard_until > 1e6 / SAMPLE_RATE:
+            dry.append((until - heard_until) / 1000)
+        return Missing(silent_ms, sum(dry), len(dry))
+
+    def _sound(self, begin: int, end: int) -> Samples:
+        return (self._data[begin:end] / np.float32(32_768)).astype(np.float32)
 
 
 def measure(minutes: float, profile: Profile) -> Iterator[Case]:
@@ -137,11 +169,9 @@ def _resident_mb(pid: int) -> float:
 def _judge(recordings: list[Recording], seconds: int) -> Iterator[Case]:
     begins = [one.onset() for one in recordings]
     since = max(begins) + SETTLE_S * 1e6
-    offsets, untold, silent = [], 0, [0.0, 0.0]
+    offsets, untold = [], 0
     for second in range(seconds):
         pieces = [one.at(since + second * 1e6, SAMPLE_RATE) for one in recordings]
-        for number, piece in enumerate(pieces):
-            silent[number] += 1000.0 if piece is None else gaps_ms(piece[0])
         offset = None
         if pieces[0] is not None and pieces[1] is not None:
             offset = offset_at(pieces[0][0], pieces[1][0], 0, SAMPLE_RATE)
@@ -155,8 +185,12 @@ def _judge(recordings: list[Recording], seconds: int) -> Iterator[Case]:
     yield Case("soak", apart, "offset, median", spread.median, "ms")
     yield at_most("soak", apart, "offset, p95", spread.p95, "ms", 10)
     yield Case("soak", apart, "offset, largest", spread.largest, "ms")
-    for ppm, one in zip(PPM, silent, strict=True):
-        yield at_most("soak", f"{ppm:+g} ppm", "time without sound", one / 10 / seconds, "%", 1)
+    for ppm, recording in zip(PPM, recordings, strict=True):
+        missing = recording.missing(since, since + seconds * 1e6)
+        case, lost = f"{ppm:+g} ppm", missing.silent_ms + missing.dry_ms
+        yield at_most("soak", case, "time without sound", lost / 10 / seconds, "%", 1)
+        yield Case("soak", case, "of it the converter was dry", missing.dry_ms / 10 / seconds, "%")
+        yield Case("soak", case, "times the converter was dry", missing.dry, "times")
     yield Case("soak", apart, "seconds that told no offset", untold, "s")
 
 

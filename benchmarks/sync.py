@@ -2,8 +2,9 @@
 
 A hall is a private PulseAudio without a sound card whose stereo sink holds both loudspeakers on one sample clock (see
 CONTRIBUTING.md). Both halls are recorded at the same time, so both pairs meet the same machine. The programme is pink
-noise; the offset of every second is the peak of the phase correlation, between samples by a parabola. Ours: a real
-controller relays a station to two ``loa-agent run`` processes. The peer: Debian's snapserver and two snapclients.
+noise; the offset of a second is the middle of its tenths', each of them the peak of the phase correlation, between
+samples by a parabola. Ours: a real controller relays a station to two ``loa-agent run`` processes. The peer: Debian's
+snapserver and two snapclients.
 
 Cases: ``lan`` is loopback; ``4g`` sends each listener through a proxy of its own (60 ± 20 ms one way, stalls; one path
 4 ms longer up than down, the other 2 ms longer down than up, which no protocol can see: 3 ms of the offset are that).
@@ -144,11 +145,12 @@ def heard(recording: _Recording, steady: float, seconds: int) -> Heard:
     first = offset_at(left, right, begin, SAMPLE_RATE // 2)
     since = max(begin, round((steady - recording.began) * SAMPLE_RATE))
     until = since + seconds * SAMPLE_RATE
-    told, untold = each_second(left[:until], right[:until], since)
+    offsets = each_second(left[:until], right[:until], since)
     gaps = gaps_ms(left[since:until]) + gaps_ms(right[since:until])
-    note(f"  each second, µs: {[round(offset) for offset in told]}")
+    note(f"  each second, µs: {['-' if offset is None else round(offset) for offset in offsets]}")
     first_ms = float("nan") if first is None else abs(first) / 1000
-    return Heard(first_ms, spread_of(told), gaps, untold)
+    told = [offset for offset in offsets if offset is not None]
+    return Heard(first_ms, spread_of(told), gaps, len(offsets) - len(told))
 
 
 def _cases(name: str, goal: Goal, ours: Heard, theirs: Heard | None) -> Iterator[Case]:

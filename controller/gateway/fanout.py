@@ -1,8 +1,9 @@
 """Which connections carry which live stream, and the one pass that writes a bundle to all of them.
 
 1. A bundle's frame is made once; the same bytes go to every connection, in one plain loop without tasks.
-2. The loop runs in slices, so that an order never waits for more than one slice of a large fan-out. What is still
-   unwritten when its bundle should sound is dropped.
+2. The loop runs in slices of :data:`SLICE_US`, however dear a write is (TLS, a machine that is busy elsewhere), so that
+   an order never waits for more than one slice of a large fan-out. What is still unwritten when its bundle should sound
+   is dropped.
 3. Classes of 80 and more travel on the control connections, the others on media connections. A connection that
    joins late hears from the next bundle on; nothing older is kept.
 4. Closing a stream discards what waits of it, everywhere.
@@ -21,8 +22,10 @@ from typing import Protocol
 from controller.gateway.errors import UnknownStreamError
 from controller.gateway.frames import binary_frame
 
-#: Connections written in one go: 2 to 5 ms of work, so that a STOP in between is not late.
-SLICE = 250
+#: How long is written in one go, in microseconds, so that neither a STOP nor a clock question in between is late.
+SLICE_US = 2_000
+#: Connections between two looks at the clock: half a millisecond with TLS.
+LOOK = 25
 
 
 class Carrier(Protocol):
@@ -80,12 +83,13 @@ class _Pass:
 class Fanout:
     """The open streams."""
 
-    def __init__(self, media_us: Callable[[], int], *, slice_size: int = SLICE) -> None:
+    def __init__(self, media_us: Callable[[], int], *, slice_us: int = SLICE_US, look: int = LOOK) -> None:
         self.streams: dict[int, OpenStream] = {}
         self.sends = 0
         self.too_late = 0
         self._media_us = media_us
-        self._slice = slice_size
+        self._slice_us = slice_us
+        self._look = look
         self._passes: deque[_Pass] = deque()
         self._scheduled: asyncio.Handle | None = None
 
@@ -147,22 +151,24 @@ class Fanout:
     def _run(self) -> None:
         """Write one slice; come back for the rest after whatever else the loop has to do."""
         self._scheduled = None
-        budget = self._slice
-        while self._passes and budget > 0:
+        now = self._media_us()
+        until = now + self._slice_us
+        while self._passes:
             one = self._passes[0]
-            if one.next and self._media_us() >= one.play_at_us:
+            if one.next and now >= one.play_at_us:
                 self.too_late += len(one.carriers) - one.next
                 self._passes.popleft()
                 continue
-            last = min(one.next + budget, len(one.carriers))
+            some = one.carriers[one.next : one.next + self._look]
             stream_id, frame, play_at_us = one.stream.stream_id, one.frame, one.play_at_us
-            for carrier in one.carriers[one.next : last]:
+            for carrier in some:
                 carrier.carry(stream_id, frame, play_at_us)
-            written = last - one.next
-            self.sends += written
-            budget -= written
-            one.next = last
-            if last == len(one.carriers):
+            self.sends += len(some)
+            one.next += len(some)
+            if one.next >= len(one.carriers):
                 self._passes.popleft()
+            now = self._media_us()
+            if now >= until:
+                break
         if self._passes:
             self._scheduled = asyncio.get_running_loop().call_soon(self._run)

@@ -10,6 +10,7 @@ Implements :class:`controller.services.ports.AgentGateway`.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -50,6 +51,7 @@ _log = structlog.get_logger(__name__)
 
 #: How often connections that take nothing are looked for, in seconds.
 _SWEEP_S = 2.0
+_SWEPT_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +286,9 @@ class Gateway:
         """Close what has been stuck for too long."""
         longest = int(self._config.limits.stalled_s * 1e6)
         now = self._media.now()
-        for session in list(self.roster.sessions.values()):
+        for number, session in enumerate(list(self.roster.sessions.values()), 1):
+            if number % _SWEPT_AT_ONCE == 0:
+                await asyncio.sleep(0)
             self._check_stall(session, session.link, now, longest)
             if session.stream is not None:
                 self._check_stall(session, session.stream, now, longest)

@@ -118,7 +118,7 @@ class Ear:
 
 async def test_a_large_fan_out_is_sliced_and_drops_what_is_too_late() -> None:
     now = [0]
-    fanout = Fanout(lambda: now[0], slice_size=2)
+    fanout = Fanout(lambda: now[0], slice_us=0, look=2)
     ears = {name: Ear() for name in "abcde"}
     stream = OpenStream(1, frozenset(ears), on_control=False, announcement=b"")
     fanout.open(stream)

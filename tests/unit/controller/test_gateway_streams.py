@@ -279,7 +279,7 @@ async def test_a_connection_that_takes_nothing_is_closed(tmp_path: Path) -> None
 
 async def test_an_order_passes_a_large_fan_out(plain: World) -> None:
     """A fan-out in slices: the order is written between two of them."""
-    plain.gateway.fanout._slice = 1
+    plain.gateway.fanout._slice_us, plain.gateway.fanout._look = 0, 1
     agents = await plain.online(4)
     for agent in agents:
         await agent.open_stream()
