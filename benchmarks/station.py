@@ -148,6 +148,7 @@ class Station:
         await asyncio.sleep(1.0)
         fanout = gateway.fanout
         await self._garbage.look()  # as the controller does while nothing is on air
+        await asyncio.sleep(1.0)  # and what waited meanwhile is answered before anything is on air
         stalls = Stalls() if watch else None  # the watching costs as much as a thousand listeners
         cpu, wall, sends, late = time.process_time(), time.monotonic(), fanout.sends, fanout.too_late
         period = kind.packets * PACKET_US

@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 from audio.stream.encoder import StreamEncoder, StreamInfo
-from audio.stream.speech import Level, SpeechEncoder, SpeechFormat, SpeechPacket
+from audio.stream.levels import Level
+from audio.stream.speech import SpeechEncoder, SpeechFormat, SpeechPacket
 from audio.stream.tape import SILENT_PACKET, OpusTape
 
 __all__ = [

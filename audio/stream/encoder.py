@@ -17,7 +17,8 @@ from dataclasses import dataclass
 
 from audio.errors import StreamError
 from audio.stream.child import EncodingChild
-from audio.stream.framing import ERROR, FINISHED, INDEX, INFO, PACKET
+from audio.stream.framing import ERROR, FINISHED, INDEX, INFO, LEVEL, LEVELS, PACKET
+from audio.stream.levels import Level
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,8 @@ class StreamEncoder(EncodingChild):
         super().__init__("audio.stream.worker", (str(bit_rate), str(gain_db)), patience_s=patience_s)
         #: What the stream is, once its first sound was decoded.
         self.info: StreamInfo | None = None
+        #: How loud the last 100 ms of its packets are.
+        self.level: Level | None = None
 
     async def feed(self, data: bytes) -> None:
         """Give bytes as they came from the network. Waits while the child has enough.
@@ -71,6 +74,8 @@ class StreamEncoder(EncodingChild):
             kind, body = await self._hear(self._patience)
             if kind == PACKET:
                 yield INDEX.unpack_from(body)[0], body[INDEX.size :]
+            elif kind == LEVEL:
+                self.level = Level(*LEVELS.unpack(body))
             elif kind == INFO:
                 self.info = StreamInfo(**json.loads(body))
             elif kind == ERROR:

@@ -4,7 +4,8 @@ Rules kept here:
 
 1. What the stream is, is decided by its bytes. An interruption of the format inside (a new song of an Ogg station, a
    lost piece) makes it listen anew from where it is, without a jump in the sample index.
-2. A constant gain may be given; peaks are held under −1.5 dBTP by the same limiter as programmes.
+2. A constant gain may be given; peaks are held under −1.5 dBTP by the same limiter as programmes. Levels are those of
+   what comes out.
 3. Bytes that give no sound for :data:`PATIENCE_BYTES`, or in :data:`TRIES` attempts from the start, are not audio.
 
 Not here: the process around it (:mod:`audio.stream.worker`).
@@ -25,6 +26,7 @@ from audio.errors import AudioError, CodecError, StreamError
 from audio.loudness import TruePeakLimiter
 from audio.pcm import Samples, amplitude, silence
 from audio.stream.framing import INDEX, INFO, PACKET, frame
+from audio.stream.metering import Meter
 
 #: A station that sends this much (a minute at 128 kbit/s) without one decodable sound sends no sound.
 PATIENCE_BYTES = 1_000_000
@@ -66,6 +68,7 @@ class Outlet:
         self._encoder = OpusEncoder(bit_rate)
         self._limiter = TruePeakLimiter(_CEILING_DBTP)
         self._gain = np.float32(amplitude(gain_db))
+        self._meter = Meter(out)
         self._rest: Samples = silence(0)
         #: Samples encoded so far.
         self.index = 0
@@ -86,6 +89,7 @@ class Outlet:
 
     def _encode(self, samples: Samples) -> None:
         whole = len(samples) // PACKET_FRAMES * PACKET_FRAMES
+        self._meter.push(samples[:whole])
         for at in range(0, whole, PACKET_FRAMES):
             packet = self._encoder.encode(samples[at : at + PACKET_FRAMES])
             self._out.write(frame(PACKET, INDEX.pack(self.index) + packet))

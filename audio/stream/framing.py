@@ -3,6 +3,7 @@
 ``!cI``: kind (one letter) and the length of the body; then the body.
 
 * ``P``: sample index (u64) and one Opus packet of 20 ms
+* ``L``: how loud 100 ms were, the last of which are in the next packet: peak and RMS in dBFS (two f32)
 * ``I``: JSON, what the stream turned out to be
 * ``E``: JSON, why it ended: ``{code, message}``. The last thing said.
 * ``F``: nothing; the stream ended where its bytes ended. The last thing said.
@@ -10,7 +11,6 @@
 The process for speech (:mod:`audio.stream.speech`) also says
 
 * ``O``: as ``P``, for sound of our own (a chime)
-* ``L``: how loud 100 ms of speech were: peak and RMS in dBFS (two f32)
 
 and is told on its stdin, in the same frames:
 

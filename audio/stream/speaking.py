@@ -20,28 +20,26 @@ import numpy as np
 
 from audio.codec import PACKET_FRAMES, OpusDecoder, OpusEncoder, Resampler
 from audio.errors import CodecError, StreamError
-from audio.pcm import Samples, decibels, from_s16, silence
+from audio.pcm import Samples, from_s16, silence
 from audio.stream.framing import (
     AUDIO,
     CHIME,
     FORMAT,
     HEAD,
     INDEX,
-    LEVEL,
-    LEVELS,
     OWN_PACKET,
     PACKET,
     PPM,
     RATE,
     frame,
 )
+from audio.stream.metering import Meter
 from schedules.instants import SAMPLE_RATE
 
 #: A second of rubbish.
 BAD_IN_A_ROW = 50
 #: Longer than any frame: 200 ms of 48 kHz samples.
 MAX_FRAME_BYTES = 32_768
-_METER = SAMPLE_RATE // 10
 
 
 class Vernier:
@@ -64,23 +62,6 @@ class Vernier:
         self._at += step * count - len(samples)
         self._last = samples[-1]
         return np.asarray(np.interp(places, np.arange(len(known)), known), np.float32)
-
-
-class Meter:
-    """Peak and RMS of every 100 ms."""
-
-    def __init__(self, out: BinaryIO) -> None:
-        self._out = out
-        self._rest: Samples = silence(0)
-
-    def push(self, samples: Samples) -> None:
-        """Measure; what makes a whole 100 ms is told."""
-        held = np.concatenate((self._rest, samples))
-        while len(held) >= _METER:
-            block, held = held[:_METER], held[_METER:]
-            peak, rms = float(np.max(np.abs(block))), float(np.sqrt(np.mean(block**2)))
-            self._out.write(frame(LEVEL, LEVELS.pack(decibels(peak), decibels(rms))))
-        self._rest = held
 
 
 class Speaking:

@@ -37,6 +37,7 @@ from audio.stream.framing import (
     RATE,
     frame,
 )
+from audio.stream.levels import Level
 
 #: Rates of 16-bit speech that are taken, in Hz.
 RATES: Final = range(16_000, 48_001)
@@ -61,14 +62,6 @@ class SpeechPacket:
     index: int
     packet: bytes
     own: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """How loud 100 ms of speech were, in dBFS."""
-
-    peak_db: float
-    rms_db: float
 
 
 class SpeechEncoder(EncodingChild):

@@ -30,6 +30,7 @@ from typing import Final, Protocol
 import structlog
 
 from audio.errors import AudioError
+from audio.stream import Level
 from controller.feeds import AddressPolicy, FeedError, FeedTimeouts, HlsStation, Station, open_station
 from controller.services.chunks import Chunk
 from controller.services.context import Clock
@@ -51,6 +52,11 @@ _log = structlog.get_logger(__name__)
 
 class Encoding(Protocol):
     """An encoder that runs, as :class:`audio.stream.StreamEncoder` does: bytes in, Opus packets of 20 ms out."""
+
+    @property
+    def level(self) -> Level | None:
+        """How loud the last packets are."""
+        ...
 
     async def feed(self, data: bytes) -> None:
         """Give it bytes; waits while it has enough."""
@@ -193,7 +199,7 @@ class Carrier:
                 return
             self._sounds(station)
             await self._begun.wait()
-            self._pacer.push((some[1],))
+            self._pacer.push((some[1],), encoding.level)
             self._pushed.set()
             while self._pacer.full:
                 self._room.clear()

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from audio.stream import Level
 from schedules.instants import MediaUs
 
 #: One Opus packet, in microseconds and in samples.
@@ -40,13 +41,15 @@ _PACKETS: Final = {SourceKind.MICROPHONE: 5, SourceKind.LIVE: 10, SourceKind.REL
 class Chunk:
     """Packets that play in a row from ``play_at``.
 
-    ``discontinuity``: not the continuation of the chunk before. ``end``: nothing follows.
+    ``discontinuity``: not the continuation of the chunk before. ``end``: nothing follows. ``level``: how loud it is at
+    its loudest, where that was measured on the way.
     """
 
     play_at: MediaUs
     packets: tuple[bytes, ...]
     discontinuity: bool
     end: bool = False
+    level: Level | None = None
 
     @property
     def ends(self) -> MediaUs:

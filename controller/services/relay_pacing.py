@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from audio.stream import Level
 from controller.services.chunks import PACKET_US, Chunk, SourceKind
 from schedules.instants import MediaUs
 
@@ -59,7 +60,7 @@ class Pacer:
     def __init__(self, start: MediaUs, pace: Pace | None = None) -> None:
         self._start = start
         self._pace = pace or Pace()
-        self._buffer: deque[bytes] = deque()
+        self._buffer: deque[tuple[bytes, Level | None]] = deque()
         self._next: MediaUs | None = None  # play_at of the next chunk; None: to be anchored
         self._ended: MediaUs = start  # end of what was handed out last
         self._flush = False  # the source is gone: a short last chunk may go
@@ -84,11 +85,11 @@ class Pacer:
         """Microseconds of sound that wait."""
         return len(self._buffer) * PACKET_US
 
-    def push(self, packets: Sequence[bytes]) -> None:
-        """Packets that follow the ones before, as the encoder made them."""
+    def push(self, packets: Sequence[bytes], level: Level | None = None) -> None:
+        """Packets that follow the ones before, as the encoder made them; ``level``: how loud they are."""
         if self._flush:  # what is left belongs to a source that was lost; the new one begins a new anchor
             self._anew()
-        self._buffer.extend(packets)
+        self._buffer.extend((packet, level) for packet in packets)
         if self._next is None:
             while len(self._buffer) > CUSHION:
                 self._buffer.popleft()
@@ -115,8 +116,10 @@ class Pacer:
             self._next = MediaUs(max(self._start, self._ended, now + self._pace.anchor_lead))
         play_at = self._next
         assert play_at is not None  # noqa: S101 - anchored above
-        packets = tuple(self._buffer.popleft() for _ in range(min(self._pace.packets, len(self._buffer))))
-        chunk = Chunk(play_at, packets, fresh)
+        some = [self._buffer.popleft() for _ in range(min(self._pace.packets, len(self._buffer)))]
+        levels = [level for _, level in some if level is not None]
+        loudest = max(levels, key=lambda level: level.rms_db, default=None)
+        chunk = Chunk(play_at, tuple(packet for packet, _ in some), fresh, level=loudest)
         self._next = self._ended = chunk.ends
         if self._flush and not self._buffer:
             self._anew()

@@ -172,7 +172,7 @@ class LiveSession:
             code=self._code or (self._feed.trouble or ("",))[0] if self._feed is not None else self._code,
             peak_db=None if self._level is None else round(self._level.peak_db, 1),
             rms_db=None if self._level is None else round(self._level.rms_db, 1),
-            silent_s=round(silent, 1) if self.billing.input.spoken else 0.0,
+            silent_s=round(silent, 1),
             lead_ms=self._pacer.lead // 1000,
             tape_id=None if self._tape.empty else self._tape.id,
             alert_id=self.billing.alert_id,
@@ -393,6 +393,8 @@ class LiveSession:
         if self._silenced or not self.streams:
             return
         self._sent_until = chunk.ends
+        if chunk.level is not None:
+            self._meter(chunk.level)
         self._m.opener.publish(self.streams, chunk)
         self._tape.write(chunk)
 

@@ -60,6 +60,9 @@ async def test_a_station_becomes_packets_without_a_gap(container: str) -> None:
         assert encoder.info is not None
         assert encoder.info.container == container
         assert (encoder.info.sample_rate, encoder.info.channels) == (48_000, 1)
+        assert encoder.level is not None
+        assert encoder.level.rms_db == pytest.approx(-15.05, abs=0.7)
+        assert encoder.level.peak_db == pytest.approx(-12.04, abs=0.7)
     assert [index for index, _ in packets] == list(range(0, len(packets) * 960, 960))
     assert len(packets) == pytest.approx(250, abs=6)
     heard = _decoded(packets)[24_000:-24_000]

@@ -353,6 +353,8 @@ async def test_an_address_goes_on_air_between_two_chimes(tmp_path: Path) -> None
         assert spoken.value.code == "no_microphone"
         await until(lambda: session.state is LiveState.ON_AIR)
         await until(lambda: len(sent(stage)) >= CHIME // 10 + 4)
+        await until(lambda: session.view().rms_db is not None)
+        assert (session.view().peak_db, session.view().rms_db) == (-6.0, -20.0), "how loud the address is"
         desk.stop(OPERATOR, session.billing.id)
         await until(lambda: session.state is LiveState.ENDED and not stage.gateway.streams)
         assert station.listeners == 0

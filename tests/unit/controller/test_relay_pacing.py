@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audio.stream import Level
 from controller.services.chunks import PACKET_US, Chunk, SourceKind
 from controller.services.relay_pacing import ANCHOR_LEAD, CUSHION, LEAD, MAX_BUFFER, SHORTEST_LEAD, Pacer
 from schedules.instants import MediaUs
@@ -36,6 +37,15 @@ def test_opened_ahead_the_first_chunk_plays_exactly_at_the_start_of_the_window()
     assert out[0].discontinuity
     assert [chunk.play_at - out[0].play_at for chunk in out] == [n * SECOND for n in range(len(out))]
     assert not any(chunk.discontinuity for chunk in out[1:])
+
+
+def test_a_chunk_is_as_loud_as_its_loudest_part() -> None:
+    pacer = Pacer(MediaUs(0))
+    quiet, loud = Level(-30.0, -40.0), Level(-3.0, -12.0)
+    for level in (None, quiet, loud, quiet, quiet):
+        pacer.push(packets(CHUNK // 5), level)
+    pacer.push(packets(CHUNK), quiet)
+    assert [chunk.level for chunk in drain(pacer, 0)] == [loud, quiet]
 
 
 def test_a_source_opened_in_the_middle_sounds_as_soon_as_it_can() -> None:

@@ -18,7 +18,7 @@ from sqlmodel import col, select
 from audio.codec import encode_mp3
 from audio.errors import StreamError
 from audio.mixing import chime
-from audio.stream import StreamEncoder
+from audio.stream import Level, StreamEncoder
 from controller.feeds import AddressPolicy, FeedTimeouts
 from controller.services import carrier as carrier_module
 from controller.services.carrier import Carrier, CarrierState
@@ -100,6 +100,7 @@ class PacketForBlock:
 
     def __init__(self) -> None:
         self._queue: asyncio.Queue[bytes | None] = asyncio.Queue(100)
+        self.level: Level | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -121,6 +122,7 @@ class PacketForBlock:
                 raise StreamError("no radio stream", code="not_audio")
             for _ in range(10 * (len(data) // 200)):
                 number = next(numbers)
+                self.level = Level(-6.0, -20.0)
                 yield number * 960, number.to_bytes(4, "big")
 
 
