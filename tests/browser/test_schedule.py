@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -154,18 +155,75 @@ def test_somebody_else_was_quicker(come: Come, village: Village, planned: dict[s
     assert starts(village, "Khác")[:1] == ["0 09:00"]
 
 
-def drag(page: Page, what: Locator, *, hours: int, person: Person) -> None:
-    """Press on a tile, go down or up so many hours (a label stands at each), see what is said there, let go."""
+def test_what_stands_there_is_said_before_anything_is_drawn(come: Come, planned: dict[str, Any]) -> None:
+    person = come("bientap")
+    page = person.go(f"schedule?day={tomorrow():%Y-%m-%d}")
+    page.get_by_label("Cỡ lịch").select_option("small")
+    x, y, hour = middle(page, tile(page, planned["title"]))
+    page.mouse.move(x, y - hour - 6)  # from the whole hour
+    page.mouse.down()
+    page.mouse.move(x, y - hour / 2, steps=4)
+    expect(page.get_by_text("Giờ này còn trống.")).to_be_visible()
+    page.mouse.move(x, y + hour / 2, steps=4)
+    note = page.locator(".note")
+    expect(note.get_by_text("Giờ này đã có 1 chương trình")).to_be_visible()
+    expect(note.get_by_text(planned["title"])).to_be_visible()
+    person.shot("schedule-draw")
+    page.mouse.up()
+    form = page.get_by_role("dialog", name="Đặt lịch phát")
+    expect(form.get_by_label("Giờ phát")).to_have_value("08:00")
+
+
+def test_a_longer_window_says_what_it_would_meet_before_it_is_let_go(come: Come, village: Village) -> None:
+    with village.desk.api() as api, ExitStack() as stack:
+        source = {"area_id": village.district, "title": "Đài tỉnh", "url": "http://127.0.0.1:9/"}
+        content = {"kind": "relay", "source": api.post("/api/v1/sources", source)["id"]}
+        for title, hour in (("Tiếp sóng sáng", 6), ("Tiếp sóng trưa", 7)):
+            start = (tomorrow() + timedelta(hours=hour)).replace(tzinfo=None).isoformat()
+            said = {"area_id": village.district, "title": title, "dtstart": start, "slot_s": 1800, "content": content,
+                    "priority": "RELAY", "targets": {"areas": [village.district]}}  # fmt: skip
+            made = api.post("/api/v1/programmes", said)
+            stack.callback(api.post, "/api/v1/orders/withdraw", {"rule_id": made["id"]})
+        person = come("bientap")
+        page = person.go(f"schedule?day={tomorrow():%Y-%m-%d}")
+        page.get_by_label("Cỡ lịch").select_option("small")
+        window = tile(page, "Tiếp sóng sáng")
+        x, _, height = middle(page, window)
+        box = window.bounding_box()
+        assert box is not None
+        edge = box["y"] + box["height"] - 3
+        page.mouse.move(x, edge)
+        page.mouse.down()
+        page.mouse.move(x, edge + height / 4, steps=4)
+        expect(page.get_by_text("Tiếp sóng sáng: dài 45 phút")).to_be_visible()
+        expect(page.get_by_text("Không vướng gì.")).to_be_visible()
+        page.mouse.move(x, edge + height, steps=4)
+        expect(page.get_by_text("Trùng giờ với chương trình khác cùng mức ưu tiên.")).to_be_visible()
+        person.shot("schedule-resize")
+        page.mouse.move(x, edge + height / 4, steps=4)
+        page.mouse.up()
+        dialog = page.get_by_role("dialog", name=re.compile("Đổi thời lượng"))
+        dialog.get_by_role("button", name="Đổi thời lượng").click()
+        expect(page.get_by_text("Tiếp sóng sáng: kéo dài 45 phút")).to_be_visible()
+
+
+def middle(page: Page, what: Locator) -> tuple[float, float, float]:
+    """Where a tile begins, across its middle, and how many pixels an hour is (a label stands at each)."""
     what.scroll_into_view_if_needed()
     box = what.bounding_box()
     slot = page.locator(".ec-slot").nth(4).bounding_box()
     assert box is not None
     assert slot is not None
-    x, y = box["x"] + box["width"] / 2, box["y"] + min(8, box["height"] / 2)
+    return box["x"] + box["width"] / 2, box["y"] + min(8, box["height"] / 2), slot["height"]
+
+
+def drag(page: Page, what: Locator, *, hours: int, person: Person) -> None:
+    """Press on a tile, go down or up so many hours, see what is said there, let go."""
+    x, y, hour = middle(page, what)
     page.mouse.move(x, y)
     page.mouse.down()
-    page.mouse.move(x, y + hours * slot["height"] / 2, steps=4)
-    page.mouse.move(x, y + hours * slot["height"], steps=4)
+    page.mouse.move(x, y + hours * hour / 2, steps=4)
+    page.mouse.move(x, y + hours * hour, steps=4)
     expect(page.get_by_text("Không vướng gì.")).to_be_visible()
     person.shot("schedule-drag")
     page.mouse.up()

@@ -12,7 +12,7 @@ import {
 } from "leaflet";
 import { STATES, type State } from "../design/state";
 import { basemap } from "./basemap";
-import { ground, type Figure, type Point } from "./geometry";
+import { extent, ground, type Figure, type Point } from "./geometry";
 import { Graticule } from "./graticule";
 import { DRAWN, Mark, MarkCanvas, paletteOf, type Palette } from "./marks";
 
@@ -55,9 +55,11 @@ export class ClusterMap {
   #marks = new Map<string, { mark: Mark; cluster: Placed }>();
   #graticule: Graticule;
   #areas = new LayerGroup();
-  #figures = new LayerGroup();
+  #figures: readonly Figure[] = [];
+  #drawn = new LayerGroup();
   #tiles: GridLayer | null = null;
   #areaKey = "";
+  #figureKeys: ReadonlySet<string> = new Set();
   #fitted = false;
   #onpick: (id: string) => void;
 
@@ -82,7 +84,7 @@ export class ClusterMap {
     this.#graticule = new Graticule(this.#under, this.#line());
     this.#graticule.addTo(this.map);
     this.#areas.addTo(this.map);
-    this.#figures.addTo(this.map);
+    this.#drawn.addTo(this.map);
     control.scale({ imperial: false, position: "bottomleft" }).addTo(this.map);
     this.map.fitBounds([[...HOME[0]], [...HOME[1]]]);
     this.map.on("moveend", this.#nameThem);
@@ -122,17 +124,18 @@ export class ClusterMap {
   show({ clusters, areas, chosen, figures }: Shown): void {
     this.#showAreas(clusters, areas);
     this.#showMarks(clusters, chosen);
-    this.#showFigures(figures);
-    if (!this.#fitted) this.fit();
+    const hidden = this.#showFigures(figures);
+    if (!this.#fitted || hidden) this.fit();
     this.#nameThem();
   }
 
-  /** So that every cluster, or these, can be seen. */
-  fit = (ids?: ReadonlySet<string>): void => {
-    const those = [...this.#marks.values()].filter(({ cluster }) => !ids || ids.has(cluster.id));
+  /** So that every cluster and every figure can be seen. */
+  fit = (): void => {
+    const places = [...this.#marks.values()].map(({ cluster }): Point => [cluster.latitude, cluster.longitude]);
+    const all = boundsOf([...places, ...this.#figures.flatMap(extent)]);
     const size = this.map.getSize();
-    if (those.length === 0 || size.x === 0 || size.y === 0) return;
-    this.map.fitBounds(boundsOf(those.map(({ cluster }) => cluster)).pad(0.05), { maxZoom: 15, padding: [24, 24] });
+    if (!all.isValid() || size.x === 0 || size.y === 0) return;
+    this.map.fitBounds(all.pad(0.05), { maxZoom: 15, padding: [24, 24] });
     this.#fitted = true;
   };
 
@@ -209,16 +212,22 @@ export class ClusterMap {
     }
   }
 
-  #showFigures(figures: readonly Figure[]): void {
-    this.#figures.clearLayers();
+  /** Whether one of them is new and lies, or reaches, beyond what is seen. */
+  #showFigures(figures: readonly Figure[]): boolean {
+    this.#drawn.clearLayers();
     const style = { color: this.#palette.accent, weight: 3, fillOpacity: 0.18, interactive: false };
     for (const figure of figures) {
-      this.#figures.addLayer(
+      this.#drawn.addLayer(
         figure.kind === "circle"
           ? circle([...figure.centre], { ...style, radius: figure.km * 1000 })
           : polygon(figure.points.map(([lat, lon]) => [lat, lon]), style),
       ); // prettier-ignore
     }
+    const known = this.#figureKeys;
+    this.#figures = figures;
+    this.#figureKeys = new Set(figures.map((each) => JSON.stringify(each)));
+    const seen = this.map.getBounds();
+    return figures.some((each) => !known.has(JSON.stringify(each)) && !seen.contains(boundsOf(extent(each))));
   }
 
   /** Names of clusters when few are in view, names of areas when not too many are. */
@@ -244,8 +253,8 @@ export class ClusterMap {
   };
 }
 
-function boundsOf(clusters: readonly Placed[]): LatLngBounds {
-  return latLngBounds(clusters.map(({ latitude, longitude }) => [latitude, longitude] as [number, number]));
+function boundsOf(places: readonly Point[]): LatLngBounds {
+  return latLngBounds(places.map(([lat, lon]): [number, number] => [lat, lon]));
 }
 
 /** Text as text: a name may hold anything. */

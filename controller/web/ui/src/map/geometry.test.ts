@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import {
   asPlaces,
   distance,
+  extent,
   fromPlaces,
   graticuleStep,
   ground,
@@ -24,6 +25,18 @@ test("what cannot be read is no figure", () => {
   expect(
     fromPlaces(["", "16,106 17,107", "a,b c,d e,f", "16,106 95,107 17,107"], ["16,106", "x 3", "16,106 -1"]),
   ).toEqual([]);
+});
+
+test("what a figure covers has two corners", () => {
+  expect(extent(SQUARE)).toEqual([[16, 106], [17, 107]]); // prettier-ignore
+  const [[south, west], [north, east]] = extent(CIRCLE);
+  expect(distance([south, 106.9], [north, 106.9])).toBeCloseTo(2 * 3.21, 3);
+  expect(distance([16.5, west], [16.5, east])).toBeCloseTo(2 * 3.21, 3);
+  expect(
+    extent({ kind: "circle", centre: [90, 0], km: 5 })
+      .flat()
+      .every(Number.isFinite),
+  ).toBe(true);
 });
 
 test("a degree of latitude is 111.2 km", () => {

@@ -12,6 +12,7 @@ const EARTH_KM = 6371.0088;
 /** About a metre: more digits say nothing about a loudspeaker. */
 const DIGITS = 5;
 const RADIANS = Math.PI / 180;
+const KM_A_DEGREE = EARTH_KM * RADIANS;
 
 /** What the API takes: `{ polygons: ["16.5,106.9 …"], circles: ["16.5,106.9 3.2"] }`. */
 export function asPlaces(figures: readonly Figure[]): { polygons: string[]; circles: string[] } {
@@ -63,12 +64,30 @@ export function inside(figure: Figure, place: Point): boolean {
   return within;
 }
 
+/** South-west and north-east corner of what a figure covers. */
+export function extent(figure: Figure): [Point, Point] {
+  if (figure.kind === "polygon") {
+    const [lats, lons] = [figure.points.map(([lat]) => lat), figure.points.map(([, lon]) => lon)];
+    return [
+      [Math.min(...lats), Math.min(...lons)],
+      [Math.max(...lats), Math.max(...lons)],
+    ];
+  }
+  const [lat, lon] = figure.centre;
+  const north = figure.km / KM_A_DEGREE;
+  const east = north / Math.max(Math.cos(lat * RADIANS), 0.01); // the poles have no east
+  return [
+    [lat - north, lon - east],
+    [lat + north, lon + east],
+  ];
+}
+
 /** The ground these places cover: the convex hull of circles of `km` around them, so that one place has ground too. */
 export function ground(places: readonly Point[], km: number): Point[] {
   const rim = places.flatMap(([lat, lon]) =>
     Array.from({ length: 12 }, (_, i): Point => {
       const [north, east] = [Math.sin(i * 30 * RADIANS) * km, Math.cos(i * 30 * RADIANS) * km];
-      return [lat + north / 111.2, lon + east / (111.2 * Math.cos(lat * RADIANS))];
+      return [lat + north / KM_A_DEGREE, lon + east / (KM_A_DEGREE * Math.cos(lat * RADIANS))];
     }),
   );
   return hull(rim);

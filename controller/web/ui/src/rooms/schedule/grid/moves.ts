@@ -2,6 +2,10 @@
 import type { Item } from "./tiles";
 import { fromMs, toMs, type Wall } from "./wall";
 
+/** What the pointer is doing on the grid, and where it would come to. */
+export type Drag =
+  { kind: "move" | "resize"; item: Item; start: Wall; end: Wall } | { kind: "draw"; start: Wall; end: Wall };
+
 export const SNAP_MINUTES = 5;
 /** A relay lasts at most so long (the API's own limit). */
 export const MAX_SLOT_MINUTES = 720;

@@ -2,6 +2,7 @@
 import type { Calendar } from "@event-calendar/core";
 import { soundClass } from "../../../design/sound-class";
 import { times, type Language } from "../../../i18n";
+import { quietStretches, type Quiet } from "./clashes";
 import { mayResize } from "./moves";
 import { standing } from "./standing";
 import type { Tile } from "./tiles";
@@ -14,11 +15,6 @@ export const ZOOMS: Record<Zoom, { slotHeight: number; minMinutes: number }> = {
   normal: { slotHeight: 64, minMinutes: 10 },
   large: { slotHeight: 128, minMinutes: 5 },
 };
-
-export interface Quiet {
-  begin: string;
-  end: string;
-}
 
 export function eventOf(tile: Tile, mayPlan: boolean): Calendar.EventInput {
   const one = tile.items.length === 1 ? tile.items[0] : undefined;
@@ -43,10 +39,8 @@ export function shades(first: Day, days: number, quiet: Quiet | null, now: Wall)
   const found: Calendar.EventInput[] = [];
   const shade = (id: string, start: Wall, end: Wall) =>
     found.push({ id, start, end, display: "background", classNames: [id.split(" ")[0]!] });
-  for (let i = -1; quiet && i < days; i += 1) {
-    const day = addDays(first, i);
-    const over = quiet.end <= quiet.begin ? addDays(day, 1) : day;
-    shade(`quiet ${day}`, `${day}T${quiet.begin.slice(0, 5)}:00`, `${over}T${quiet.end.slice(0, 5)}:00`);
+  for (const { day, start, end } of quiet ? quietStretches(addDays(first, -1), days + 1, quiet) : []) {
+    shade(`quiet ${day}`, start, end);
   }
   const begin = `${first}T00:00:00`;
   const end = `${addDays(first, days)}T00:00:00`;

@@ -2,10 +2,12 @@
  * What the grid draws: one tile for one occurrence, or for many that stand in each other's way. Pure.
  *
  * Short sounds get a height that can be read and hit; where more than a few tiles would stand side by side, those of a
- * stretch become one tile that says how many they are. So a week of thousands stays a page of some hundred tiles.
+ * stretch become one tile that lists them. A day with more tiles than can be drawn while it scrolls is gathered further,
+ * by the hour at last: a week of thousands is a page of some hundred tiles, and a quiet day beside a full one stays as
+ * it is.
  */
 import type { shapes } from "../../../api";
-import { fromMs, toMs, wallAt, type Wall } from "./wall";
+import { DAY_MS, fromMs, toMs, wallAt, type Wall } from "./wall";
 
 export type Item = shapes.GridItemView;
 
@@ -19,6 +21,8 @@ export interface Tile {
 
 export interface Measure {
   zone: string;
+  /** Days beside each other. */
+  days: number;
   /** Nothing is drawn shorter. */
   minMinutes: number;
   /** Tiles side by side, before they are gathered. */
@@ -39,6 +43,10 @@ export function keyOf(item: { programme_id: string; recurrence: string }): strin
   return `${item.programme_id} ${item.recurrence}`;
 }
 
+/** So many tiles scroll smoothly on a slow machine without a graphics card. */
+export const MAX_TILES = 420;
+const HOUR_MINUTES = 60;
+
 export function tilesOf(items: readonly Item[], measure: Measure): Tile[] {
   const placed = items
     .map((item): Placed => {
@@ -47,6 +55,21 @@ export function tilesOf(items: readonly Item[], measure: Measure): Tile[] {
       return { item, start, end: start + Math.max(length, measure.minMinutes * MINUTE) };
     })
     .sort((a, b) => a.start - b.start || b.end - a.end || (keyOf(a.item) < keyOf(b.item) ? -1 : 1));
+  return [...Map.groupBy(placed, (each) => Math.floor(each.start / DAY_MS)).values()].flatMap((day) =>
+    tilesOfDay(day, measure),
+  );
+}
+
+function tilesOfDay(placed: readonly Placed[], measure: Measure): Tile[] {
+  const most = Math.floor(MAX_TILES / measure.days);
+  const side = drawn(placed, measure);
+  if (side.length <= most) return side;
+  const alone = drawn(placed, { ...measure, columns: 1 });
+  if (alone.length <= most) return alone;
+  return gathered(placed, { ...measure, sliceMinutes: Math.max(measure.sliceMinutes, HOUR_MINUTES) });
+}
+
+function drawn(placed: readonly Placed[], measure: Measure): Tile[] {
   return crowds(placed).flatMap((crowd) =>
     columnsOf(crowd) <= measure.columns ? crowd.map((each) => tile([each])) : gathered(crowd, measure),
   );
