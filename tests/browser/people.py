@@ -28,6 +28,24 @@ _RULES: Final = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa")
 #: What a browser says in red about an answer that is no success; pages say the same in words, and tests look there.
 _REFUSALS: Final = re.compile(r"Failed to load resource: the server responded with a status of 4\d\d")
 
+#: Everything the page plays goes through an analyser that keeps the loudest moment in ``window.loudest``.
+LOUDEST: Final = """(() => {
+  const connect = AudioNode.prototype.connect;
+  window.loudest = 0;
+  AudioNode.prototype.connect = function (to, ...more) {
+    if (to !== this.context.destination) return connect.call(this, to, ...more);
+    const meter = this.context.createAnalyser(), sound = new Float32Array(meter.fftSize);
+    connect.call(meter, to);
+    const look = () => {
+      meter.getFloatTimeDomainData(sound);
+      window.loudest = Math.max(window.loudest, ...sound.map(Math.abs));
+      if (this.context.state === 'running') setTimeout(look, 20);
+    };
+    look();
+    return connect.call(this, meter, ...more);
+  };
+})()"""
+
 
 class Person:
     """Somebody at a screen."""

@@ -17,7 +17,7 @@ from audio.codec import OggOpusReader
 from audio.mixing import chime
 from audio.pcm import Samples, write_wav
 from tests.browser.conftest import Come
-from tests.browser.people import Person
+from tests.browser.people import LOUDEST, Person
 from tests.browser.village import newcomer
 from tests.system.boxes import RATE, Box, no_traceback, online, provision, tone_part
 from tests.system.desk import Desk
@@ -28,23 +28,6 @@ HERTZ = 700
 PASSWORD = "mat khau cua phat thanh vien"
 #: From composing a live alert to being heard, both people together.
 _CLICKS = 8
-#: Everything the page plays goes through an analyser that keeps the loudest moment.
-_METER = """(() => {
-  const connect = AudioNode.prototype.connect;
-  window.loudest = 0;
-  AudioNode.prototype.connect = function (to, ...more) {
-    if (to !== this.context.destination) return connect.call(this, to, ...more);
-    const meter = this.context.createAnalyser(), sound = new Float32Array(meter.fftSize);
-    connect.call(meter, to);
-    const look = () => {
-      meter.getFloatTimeDomainData(sound);
-      window.loudest = Math.max(window.loudest, ...sound.map(Math.abs));
-      if (this.context.state === 'running') setTimeout(look, 20);
-    };
-    look();
-    return connect.call(this, meter, ...more);
-  };
-})()"""
 
 
 def beeps(seconds: float) -> Samples:
@@ -88,7 +71,7 @@ def test_a_person_speaks_from_a_browser(browser: Browser, tmp_path: Path) -> Non
         person.sign_in("admin", PASSWORD)
         page = person.page
         page.on("dialog", lambda dialog: dialog.accept())  # "leave while on air?"
-        page.add_init_script(_METER)
+        page.add_init_script(LOUDEST)
         online(desk, 1)
 
         person.go("studio")

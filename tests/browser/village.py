@@ -50,7 +50,7 @@ class Village:
 
     def _move(self, cluster: str) -> None:
         with self.desk.api() as api:
-            api.patch(f"/api/v1/clusters/{cluster}", {"area_id": self.elsewhere})
+            api.patch(f"/api/v1/clusters/{cluster}", {"area_id": self.elsewhere, "name": cluster})
 
     def until_held(self) -> None:
         """Wait until every box has the flood message in its stock."""
