@@ -79,11 +79,13 @@ class Broadcast:
 
     def place(self, box: Box, begin: float, end: float) -> tuple[float, float]:
         """How far what was heard between two instants is out of step, in seconds, and how like it is."""
-        heard = box.ear.window(begin, end)
+        samples, times = box.ear.sound()
+        inside = (times >= begin) & (times < end)
+        heard, instants = samples[inside], times[inside]
         if len(heard) < RATE // 2:
             return 9.0, 0.0
         where, like = find(heard, self.programme)
-        return where / RATE - (begin - self.begin_wall), like
+        return where / RATE - (float(instants[0]) - self.begin_wall), like  # it may begin in the middle of a window
 
 
 def bundle(
