@@ -16,7 +16,7 @@ from controller.cli.area import area_id
 from controller.cli.client import ApiClient
 from controller.cli.cluster import cluster_id
 from controller.cli.orders import Areas, Clusters
-from controller.cli.output import CliError, JsonFlag, UsageFault, note, show, show_one
+from controller.cli.output import CliError, JsonFlag, UsageFault, meter, note, note_over_meter, show, show_one
 from controller.cli.source import source_id
 
 app = typer.Typer(
@@ -205,9 +205,11 @@ def _watch(api: ApiClient, session_id: str) -> None:
                 words = f"{session['state']}{': ' + session['code'] if session['code'] else ''}"
                 if words != told:
                     told = words
-                    note(words)
+                    note_over_meter(words)
                 if session["ended"]:
                     return
+                if session["rms_db"] is not None:
+                    meter(session["rms_db"])
                 time.sleep(_LOOK_S)
     except KeyboardInterrupt:
         api.post(f"{_PATH}/{session_id}/stop")

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+_BAR = 30
+
 #: The ``--json`` flag, the same everywhere.
 JsonFlag = Annotated[bool, typer.Option("--json", help="One JSON object per line on stdout.")]
 
@@ -45,6 +47,20 @@ def line(value: Mapping[str, object]) -> None:
 def note(text: str) -> None:
     """A word for people, on stderr."""
     sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def note_over_meter(text: str) -> None:
+    """A word for people, in the place of a :func:`meter`."""
+    note(f"\r{text}".ljust(_BAR + 30) if sys.stderr.isatty() else text)
+
+
+def meter(rms_db: float) -> None:
+    """How loud it is, in one line that is written over; on a terminal only."""
+    if not sys.stderr.isatty():
+        return
+    filled = max(0, min(_BAR, round((rms_db + 60) / 60 * _BAR)))
+    sys.stderr.write(f"\r[{'#' * filled}{'.' * (_BAR - filled)}] {rms_db:6.1f} dB  ")
     sys.stderr.flush()
 
 

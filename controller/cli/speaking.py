@@ -15,7 +15,6 @@ import contextlib
 import json
 import signal
 import ssl
-import sys
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator
@@ -30,13 +29,12 @@ from audio.codec import Resampler, SoundSource, mono
 from audio.errors import AudioError
 from audio.pcm import silence, to_s16
 from controller.cli.client import Login
-from controller.cli.output import CliError, note
+from controller.cli.output import CliError, meter, note, note_over_meter
 
 WAITING: Final = 50
 _PROTOCOL: Final = "loa.microphone.1"
 _RETRY_S: Final = 1.0
 _TRIES: Final = 8
-_BAR: Final = 30
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -212,17 +210,17 @@ class _Line:
                 continue
             said = json.loads(message.data)
             if said["type"] == "meter":
-                _meter(said)
+                meter(said["rms_db"])
             elif said["type"] == "state":
                 if said["state"] == "on_air":
                     self.on_air.set()
                 left = "" if said["left_s"] is None else f", {said['left_s']} s left"
-                note(f"\r{said['state']}{left}".ljust(_BAR + 30))
+                note_over_meter(f"{said['state']}{left}")
             elif said["type"] == "bye":
-                note(f"\rover: {said['code']}".ljust(_BAR + 30))
+                note_over_meter(f"over: {said['code']}")
                 return True
             else:
-                note(f"\r{said['type']}: {said.get('code')} {said.get('detail') or ''}".ljust(_BAR + 30))
+                note_over_meter(f"{said['type']}: {said.get('code')} {said.get('detail') or ''}")
         return self._stopping
 
     def _interrupted(self) -> None:
@@ -234,11 +232,3 @@ class _Line:
         self._stopping = True
         if self._socket is not None and not self._socket.closed:
             await self._socket.send_str(json.dumps({"type": "stop"}))
-
-
-def _meter(said: dict[str, Any]) -> None:
-    if not sys.stderr.isatty():
-        return
-    filled = max(0, min(_BAR, round((said["rms_db"] + 60) / 60 * _BAR)))
-    sys.stderr.write(f"\r[{'#' * filled}{'.' * (_BAR - filled)}] {said['rms_db']:6.1f} dB  ")
-    sys.stderr.flush()

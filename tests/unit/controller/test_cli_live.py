@@ -22,7 +22,7 @@ class OneSession:
 
     def get(self, path: str) -> dict[str, Any]:
         os.kill(os.getpid(), self.number)
-        return {"state": "on_air", "code": "", "ended": None}
+        return {"state": "on_air", "code": "", "ended": None, "rms_db": None}
 
     def post(self, path: str) -> None:
         self.posted.append(path)
