@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from controller.api.programme_shapes import RecordedShape, recorded_shape
 from controller.api.schema import Schema
 from controller.services.cluster_states import StateKind
 from controller.services.grid import GridItem
@@ -39,6 +40,7 @@ class GridItemView(Schema):
     kind: Literal["recorded", "relay"]
     repeats: bool = Field(description="Whether its programme has further occurrences")
     moved: bool = Field(description="It is not where its rule has it")
+    own: RecordedShape | None = Field(description="What it sounds instead of what its programme has")
     version: int = Field(description="The programme's, for edits")
     editable: bool = Field(description="You may, and it has not begun")
     clusters: int = Field(description="Clusters it is for, of those you may read")
@@ -67,6 +69,7 @@ class GridItemView(Schema):
             kind="relay" if isinstance(entry.spec.content, RelaySpec) else "recorded",
             repeats=bool(entry.spec.recurrence.rrule or entry.spec.recurrence.rdates),
             moved=item.moved,
+            own=None if item.own is None else recorded_shape(item.own),
             version=entry.version,
             editable=item.editable,
             clusters=item.clusters,

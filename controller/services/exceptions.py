@@ -76,6 +76,12 @@ def exception_of(spec: ProgrammeSpec, recurrence: datetime) -> Exceptional:
     return Exceptional(moved.get(local), replaced.get(local), cancelled)
 
 
+def own_sound(spec: ProgrammeSpec, recurrence: datetime) -> RecordedSpec | None:
+    """What an occurrence sounds instead of what its programme has; None where it sounds that."""
+    zone, at = zone_of(spec.recurrence.timezone), recurrence.astimezone(UTC)
+    return next((content for local, content in spec.replaced if resolve(local, zone) == at), None)
+
+
 def start_of(spec: ProgrammeSpec, recurrence: datetime, how: Exceptional) -> datetime:
     """The instant an occurrence starts at, being so."""
     return recurrence if how.start is None else resolve(how.start, zone_of(spec.recurrence.timezone))

@@ -23,7 +23,8 @@ from controller.services.cluster_states import ClusterStates, StateKind
 from controller.services.context import Actor, Clock, Permission
 from controller.services.directory import Directory
 from controller.services.errors import InvalidError
-from controller.services.programme_model import RelaySpec
+from controller.services.exceptions import own_sound
+from controller.services.programme_model import RecordedSpec, RelaySpec
 from controller.services.reasons import ReasonKind
 from controller.services.rulebook import Gap, Rulebook
 from schedules.compiler import Forecast, Kind, forecast, kinds_of
@@ -37,12 +38,17 @@ MAX_ITEMS: Final = 2_000
 
 @dataclass(frozen=True, slots=True)
 class GridItem:
-    """One occurrence. ``gaps``: why nothing sounds; ``moved``: it is not where its rule has it."""
+    """One occurrence.
+
+    ``gaps``: why nothing sounds; ``moved``: it is not where its rule has it; ``own``: its sound, where that is not its
+    programme's.
+    """
 
     programme: ProgrammeEntry
     when: Forecast
     gaps: tuple[Gap, ...]
     moved: bool
+    own: RecordedSpec | None
     on_air: int  # clusters that sound it now
     editable: bool  # by this reader
 
@@ -107,6 +113,7 @@ class GridService:
                 when=when,
                 gaps=line.gaps if line.hole is not None or not (when.sounds or when.quiet) else (),
                 moved=when.recurrence != when.start,
+                own=own_sound(line.programme.spec, when.recurrence),
                 on_air=sounding.get((line.programme.id, when.recurrence), 0),
                 editable=line.editable and when.start > now,
             )

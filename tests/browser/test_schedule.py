@@ -139,6 +139,52 @@ def test_dragged_for_one_day_or_for_all_and_taken_back(come: Come, village: Vill
     assert starts(village, title) == ["0 08:00", "1 08:00", "2 08:00", "3 08:00"]
 
 
+def test_one_day_has_a_recording_of_its_own_and_keeps_it_when_it_is_moved(
+    come: Come, village: Village, planned: dict[str, Any], tmp_path: Path
+) -> None:
+    title = planned["title"]
+    village.desk.recording(village.district, voice(tmp_path / "other.wav", 3.0), "Bản tin lũ")
+    person = come("bientap")
+    page = person.go(f"schedule?day={tomorrow():%Y-%m-%d}")
+    tile(page, title).click()
+    page.get_by_role("button", name="Đổi bản ghi cho lần này").click()
+    dialog = page.get_by_role("dialog", name=re.compile("Bản ghi riêng cho lần này"))
+    dialog.get_by_text("Bản tin lũ").click()
+    expect(dialog.get_by_text("Không vướng gì.")).to_be_visible()
+    person.shot("schedule-own")
+    assert person.barriers() == []
+    dialog.get_by_role("button", name="Phát bản ghi này").click()
+    expect(page.get_by_text("phát bản ghi riêng").first).to_be_visible()
+    assert own_sounds(village, title) == [True, False, False, False]
+
+    tile(page, title).click()
+    expect(page.get_by_text("Lần này phát bản ghi riêng.")).to_be_visible()
+    page.get_by_role("button", name="Đổi giờ", exact=True).click()
+    move = page.get_by_role("dialog", name=re.compile("Đổi giờ phát"))
+    move.get_by_label("Giờ bắt đầu").fill("10:00")
+    move.get_by_role("button", name="Đổi giờ", exact=True).click()
+    expect(page.get_by_text(f"{title}: phát lúc 10 giờ sáng")).to_be_visible()
+    assert starts(village, title)[:2] == ["0 10:00", "1 09:00"]
+    assert own_sounds(village, title) == [True, False, False, False]
+
+    tile(page, title).click()
+    page.get_by_role("button", name="Đổi bản ghi cho lần này").click()
+    dialog.get_by_role("button", name="Phát như chương trình").click()
+    expect(page.get_by_text("phát như chương trình").first).to_be_visible()
+    assert own_sounds(village, title) == [False] * 4
+    assert starts(village, title)[:1] == ["0 10:00"]
+
+
+def own_sounds(village: Village, title: str) -> list[bool]:
+    """Which of the next four days have a recording of their own."""
+    begin = tomorrow()
+    span = {"since": begin.isoformat(), "until": (begin + timedelta(days=4)).isoformat()}
+    with village.desk.api() as api:
+        items = api.get("/api/v1/schedule", span)["items"]
+    found = sorted((item for item in items if item["title"] == title), key=lambda item: str(item["start"]))
+    return [item["own"] is not None for item in found]
+
+
 def test_somebody_else_was_quicker(come: Come, village: Village, planned: dict[str, Any]) -> None:
     person = come("bientap")
     page = person.go(f"schedule?day={tomorrow():%Y-%m-%d}")

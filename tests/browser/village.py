@@ -22,7 +22,7 @@ PEOPLE = {
     "xem": ("viewer",),
 }
 #: Coordinates of the villages lie around here (Đakrông, Quảng Trị).
-_PLACE = (16.55, 106.95)
+PLACE = (16.55, 106.95)
 
 
 @dataclass(slots=True)
@@ -69,8 +69,8 @@ def settle(folder: Path, stack: ExitStack) -> Village:
         commune = village.communes[name] = desk.area(f"Xã {name}", parent_id=village.district)
         for number in range(1, count + 1):
             place: dict[str, Any] = {
-                "latitude": _PLACE[0] + row * 0.04,
-                "longitude": _PLACE[1] + number * 0.03,
+                "latitude": PLACE[0] + row * 0.04,
+                "longitude": PLACE[1] + number * 0.03,
                 "contact_name": f"Trưởng thôn {name} {number}",
                 "contact_phone": f"09130000{row}{number}",
             }

@@ -81,7 +81,8 @@ async def test_a_week_of_the_grid(staff: Staff) -> None:
     first = answer["items"][0]
     assert first | {"start": "", "end": "", "recurrence": ""} == {
         "programme_id": made, "recurrence": "", "start": "", "end": "", "title": "Bản tin trưa", "priority": 40,
-        "area_id": area, "kind": "recorded", "repeats": True, "moved": False, "version": 1, "editable": True,
+        "area_id": area, "kind": "recorded", "repeats": True, "moved": False, "own": None, "version": 1,
+        "editable": True,
         "clusters": 2, "content": "partial", "gaps": [], "lacking": [bru], "lacking_count": 1, "quiet": 0, "on_air": 0,
     }  # fmt: skip
     assert datetime.fromisoformat(first["start"]) == noon()

@@ -7,7 +7,7 @@ import { api, call } from "../api";
 
 /** A layer of tiles, or null when the controller has no map. */
 export async function basemap(dark: boolean, signal: AbortSignal): Promise<leaflet.GridLayer | null> {
-  const { tiles } = await call(api.GET("/api/v1/map", { signal }));
+  const { tiles, max_zoom: maxZoom } = await call(api.GET("/api/v1/map", { signal }));
   if (tiles === null) return null;
   // protomaps-leaflet builds upon a global L.
   (globalThis as { L?: typeof leaflet }).L = leaflet;
@@ -17,5 +17,7 @@ export async function basemap(dark: boolean, signal: AbortSignal): Promise<leafl
     flavor: dark ? "dark" : "light",
     lang: "vi",
     pane: "tilePane",
+    // What is deeper is drawn from these; without it, tiles that are not there would be asked for.
+    maxDataZoom: maxZoom ?? undefined,
   }) as unknown as leaflet.GridLayer;
 }

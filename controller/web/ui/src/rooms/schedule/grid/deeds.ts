@@ -3,7 +3,7 @@ import { api, call, Problem } from "../../../api";
 import type { shapes } from "../../../api";
 import { shifted } from "../recurrence";
 import type { Item } from "./tiles";
-import type { Wall } from "./wall";
+import { wallAt, type Wall } from "./wall";
 
 export type Scope = "this" | "following";
 
@@ -13,7 +13,12 @@ export interface Edit {
   start: Wall | null;
   /** New length of a relay's window, only for "following"; null = it stays. */
   slotS: number | null;
+  /** A sound of its own, only for "this"; null = as its programme; left out = it stays. */
+  own?: shapes.RecordedShapeOutput | null;
 }
+
+/** One occurrence, said whole. */
+type Exceptional = Omit<shapes.OccurrenceEdit, "version">;
 
 /** Takes back what was done. */
 export type Undo = () => Promise<void>;
@@ -24,8 +29,9 @@ const path = (item: { programme_id: string; recurrence: string }) => ({
 });
 
 /** What an edit would meet, without making it. */
-export function previewEdit(item: Item, edit: Edit, signal?: AbortSignal): Promise<shapes.EditPreview> {
-  const body = { scope: edit.scope, start: edit.start, slot_s: edit.slotS, cancelled: false };
+export function previewEdit(item: Item, edit: Edit, zone: string, signal?: AbortSignal): Promise<shapes.EditPreview> {
+  const said = edit.scope === "this" ? exception(item, edit, zone) : { start: edit.start, slot_s: edit.slotS };
+  const body = { scope: edit.scope, cancelled: false, ...said };
   const url = "/api/v1/programmes/{programme_id}/occurrences/{recurrence}/preview";
   return orWhole(
     () => call(api.POST(url, { params: { path: path(item) }, body, signal })),
@@ -56,8 +62,8 @@ export function programme(id: string, signal?: AbortSignal): Promise<shapes.Prog
   return call(api.GET("/api/v1/programmes/{programme_id}", { params: { path: { programme_id: id } }, signal }));
 }
 
-export async function makeEdit(item: Item, edit: Edit): Promise<Undo> {
-  if (edit.scope === "this" && edit.slotS === null) return editThis(item, { start: edit.start });
+export async function makeEdit(item: Item, edit: Edit, zone: string): Promise<Undo> {
+  if (edit.scope === "this") return editThis(item, { ...exception(item, edit, zone), cancelled: false });
   return orWhole(
     () => split(item, edit),
     async () => {
@@ -93,7 +99,7 @@ function wholeOf(before: shapes.ProgrammeView, edit: Edit): shapes.ProgrammeShap
 
 /** Leave this one out. */
 export function leaveOut(item: Item): Promise<Undo> {
-  return editThis(item, { cancelled: true });
+  return editThis(item, { start: null, content: null, cancelled: true });
 }
 
 /** Take the whole programme off every plan, and off the air. */
@@ -101,11 +107,16 @@ export async function withdraw(programmeId: string): Promise<void> {
   await call(api.POST("/api/v1/orders/withdraw", { body: { rule_id: programmeId, recurrence: null } }));
 }
 
-async function editThis(item: Item, how: { start?: Wall | null; cancelled?: boolean }): Promise<Undo> {
+/** One occurrence said whole, as the API takes it: what the edit leaves as it is has to be said again. */
+function exception(item: Item, { start, own }: Edit, zone: string): Pick<Exceptional, "start" | "content"> {
+  const stands = item.moved ? wallAt(item.start, zone) : null;
+  return { start: start ?? stands, content: own === undefined ? item.own : own };
+}
+
+async function editThis(item: Item, how: Exceptional): Promise<Undo> {
   const url = "/api/v1/programmes/{programme_id}/occurrences/{recurrence}/move";
   const params = { path: path(item) };
-  const said = { start: how.start ?? null, cancelled: how.cancelled ?? false, content: null };
-  const { programme, before } = await call(api.POST(url, { params, body: { ...said, version: item.version } }));
+  const { programme, before } = await call(api.POST(url, { params, body: { ...how, version: item.version } }));
   return async () => {
     await call(api.POST(url, { params, body: { ...before, version: programme.version } }));
   };

@@ -13,6 +13,7 @@ export function item(more: Partial<Item> = {}): Item {
     kind: "recorded",
     repeats: true,
     moved: false,
+    own: null,
     version: 1,
     editable: true,
     clusters: 7,
