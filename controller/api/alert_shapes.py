@@ -27,7 +27,7 @@ from controller.services.alerts.model import (
     Where,
     Words,
 )
-from controller.services.alerts.review import Review
+from controller.services.alerts.review import Replaced, Review
 from controller.services.directory import Directory
 
 _DAY_S = 24 * 3600
@@ -111,6 +111,9 @@ class AlertShape(WhereShape):
         description="How long a cluster that was away may come back and still sound it",
     )
     again: bool = Field(default=False, description="The same once more within 3 minutes is meant")
+    replaces: tuple[Id, ...] = Field(
+        (), max_length=8, description="Alerts whose place it takes: they end where it sounds, and go on elsewhere"
+    )
 
     def draft(self) -> AlertDraft:
         """As the services know it."""
@@ -126,6 +129,7 @@ class AlertShape(WhereShape):
             repetition=None if self.repetition is None else self.repetition.repetition(),
             valid=timedelta(seconds=self.valid_s),
             again=self.again,
+            replaces=self.replaces,
             origin=Origin(),
         )
 
@@ -144,6 +148,15 @@ class CautionView(Schema):
 
     code: str
     text: str
+
+
+class ReplacedView(Schema):
+    """An alert whose place it takes."""
+
+    alert_id: str
+    title: str
+    ends: int = Field(description="Clusters at which it ends, with no word of a cancel")
+    goes_on: int = Field(description="Clusters at which it goes on until it is cancelled")
 
 
 class ReviewView(Schema):
@@ -165,6 +178,7 @@ class ReviewView(Schema):
     quiet: tuple[str, ...] = Field(description="Clusters in whose quiet hours it would sound")
     stocked: int = Field(description="Clusters that hold its sound already")
     unstocked: tuple[str, ...]
+    replaces: tuple[ReplacedView, ...]
     cautions: tuple[CautionView, ...]
 
 
@@ -184,7 +198,8 @@ class AlertView(Schema):
     category: str
     kind: str
     state: str = Field(
-        description="composed, armed, confirmed, overridden, sounding, repeating, cancelled, cleared, expired, missed"
+        description="composed, armed, confirmed, overridden, sounding, repeating, cancelled, cleared, replaced, "
+        "expired, missed"
     )
     priority: int
     clusters: int
@@ -201,6 +216,8 @@ class AlertView(Schema):
     every_s: int | None
     until: datetime | None
     sha256: tuple[str, ...] = Field(description="The sounds, to listen to before confirming")
+    replaces: tuple[str, ...] = Field(description="Alerts whose place it takes, or took")
+    replaced_by: str | None = Field(description="The alert that took its place, where it has clusters in common")
     origin: str
     origin_reference: str
     live_session: str | None
@@ -262,8 +279,13 @@ def review_view(review: Review) -> ReviewView:
         quiet=review.quiet,
         stocked=review.stocked,
         unstocked=review.unstocked,
+        replaces=tuple(_replaced_view(each) for each in review.replaces),
         cautions=tuple(CautionView.model_validate(each) for each in review.cautions),
     )
+
+
+def _replaced_view(old: Replaced) -> ReplacedView:
+    return ReplacedView(alert_id=old.alert.id, title=old.alert.title, ends=len(old.ends), goes_on=len(old.goes_on))
 
 
 def alert_view(alert: Alert, board: Board | None, code: str | None, now: datetime) -> AlertView:
@@ -291,6 +313,8 @@ def alert_view(alert: Alert, board: Board | None, code: str | None, now: datetim
         every_s=None if every is None else int(every.total_seconds()),
         until=alert.repetition.until,
         sha256=_sounds(alert.message),
+        replaces=alert.draft.replaces,
+        replaced_by=alert.successor or None,
         origin=alert.draft.origin.kind,
         origin_reference=alert.draft.origin.reference,
         live_session=alert.voice or None,

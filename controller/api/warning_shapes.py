@@ -206,7 +206,7 @@ class ProposalView(Schema):
     unplaced: tuple[str, ...] = Field(description="Its areas that are nowhere of ours")
     expires: datetime | None
     two_hourly: bool
-    replaces: str | None = Field(description="Alert of ours that it takes the place of, or cancels")
+    replaces: tuple[str, ...] = Field(description="Alerts of ours that it takes the place of, or cancels")
 
 
 class WarningLine(Schema):

@@ -58,6 +58,9 @@ Every = Annotated[str | None, typer.Option(help="The same again every …, such 
 Until = Annotated[str | None, typer.Option(help="With --every: 2026-12-01T18:00:00+07:00.")]
 Valid = Annotated[str, typer.Option(help="How long a cluster that was away may come back and sound it.")]
 Again = Annotated[bool, typer.Option("--again", help="The same once more within 3 minutes is meant.")]
+Replaces = Annotated[
+    list[str] | None, typer.Option(help="An alert whose place it takes: that ends where this sounds. May be repeated.")
+]
 Yes = Annotated[bool, typer.Option("--yes", help="For scripts, with --clusters N: asks nothing.")]
 Count = Annotated[int | None, typer.Option("--clusters", help="How many clusters you expect; refused when it differs.")]
 
@@ -81,6 +84,7 @@ def review(
     gap: Gap = "10s",
     every: Every = None,
     until: Until = None,
+    replaces: Replaces = None,
     as_json: JsonFlag = False,
 ) -> None:
     """What an alert would do: how many clusters where, who is away, which words, for how long. Changes nothing."""
@@ -88,7 +92,8 @@ def review(
         body = _content(api, template, say, None, recording, voice=voice) | _where(
             api, everywhere, area, cluster, polygon, circle
         )
-        body |= {"title": title, "category": category, "tone": tone, **_how_often(repeat, gap, every, until)}
+        body |= {"title": title, "category": category, "tone": tone, "replaces": replaces or []}
+        body |= _how_often(repeat, gap, every, until)
         _show_review(api.post(f"{_PATH}/review", body), as_json=as_json)
 
 
@@ -114,6 +119,7 @@ def compose(
     until: Until = None,
     valid: Valid = "1h",
     again: Again = False,
+    replaces: Replaces = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Compose an alert: alert compose --template "Cảnh báo lũ" --area "Tà Rụt". It sounds when someone else confirms.
@@ -124,7 +130,7 @@ def compose(
         body = _content(api, template, say, cancel_say, recording, voice=voice)
         body |= _where(api, everywhere, area, cluster, polygon, circle)
         body |= {"title": title, "category": category, "tone": tone, "valid_s": seconds(valid, "--valid")}
-        body |= {"again": again, **_how_often(repeat, gap, every, until)}
+        body |= {"again": again, "replaces": replaces or [], **_how_often(repeat, gap, every, until)}
         before = api.post(f"{_PATH}/review", body)
         _show_review(before, as_json=False)
         made = api.post(_PATH, body, idempotency_key=secrets.token_hex(16))

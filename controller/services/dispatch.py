@@ -81,10 +81,11 @@ class Signers(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """One order and whom it is for (None: everyone)."""
+    """One order and whom it is for (None: everyone). ``life``: how long it is worth acting on, where that differs."""
 
     order: Order
     clusters: frozenset[str] | None
+    life: timedelta | None = None
 
 
 @dataclass(slots=True)
@@ -161,7 +162,7 @@ class Courier:
             if isinstance(sent.command.order, StopOrder):
                 self.retire(sent.clusters, sent.command.issued)
             elif isinstance(sent.command.order, WithdrawOrder) and sent.command.order.recurrence is None:
-                self.retire_rules(frozenset({sent.command.order.rule_id}))
+                self.retire_rules(frozenset({sent.command.order.rule_id}), sent.clusters)
         return tuple(self._sent)
 
     def recall(self, number: tuple[int, int], answers: Mapping[str, tuple[str, str]]) -> None:
@@ -216,9 +217,8 @@ class Courier:
             BusyError: ``not_recorded``; nothing was sent.
         """
         issued = self._clock.now()
-        expires = issued + min(life, MAX_COMMAND_LIFE)
         drafts = [
-            Command(1, 1, issued, expires, secrets.token_hex(_NONCE_BYTES), group, sheet.order)
+            Command(1, 1, issued, _end(issued, sheet.life or life), secrets.token_hex(_NONCE_BYTES), group, sheet.order)
             for sheet in sheets
             for group in _groups(sheet.clusters)
         ]
@@ -261,13 +261,14 @@ class Courier:
                     if state == "queued" and (agents is None or agent_id in agents):
                         self._mark(sent, agent_id, "retired")
 
-    def retire_rules(self, rules: frozenset[str]) -> None:
-        """These items were withdrawn: agents that have not got them yet are not told of them."""
+    def retire_rules(self, rules: frozenset[str], clusters: frozenset[str] | None = None) -> None:
+        """These items were withdrawn there: agents that have not got them yet are not told of them."""
+        agents = None if clusters is None else self._directory.agents_of(clusters)
         for sent in self._sent.values():
             order = sent.command.order
             if isinstance(order, PlayOrder) and order.item.rule_id in rules:
                 for agent_id, (state, _) in list(sent.states.items()):
-                    if state == "queued":
+                    if state == "queued" and (agents is None or agent_id in agents):
                         self._mark(sent, agent_id, "retired")
 
     def pending_for(self, agent_id: str) -> tuple[bytes, ...]:
@@ -400,6 +401,10 @@ _KINDS: Final[dict[type[Order], str]] = {
 def kind_of(order: Order) -> str:
     """What an order is called in the journal and the database."""
     return _KINDS[type(order)]
+
+
+def _end(issued: datetime, life: timedelta) -> datetime:
+    return issued + min(life, MAX_COMMAND_LIFE)
 
 
 def _groups(clusters: frozenset[str] | None) -> Iterable[Targets]:

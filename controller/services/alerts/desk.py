@@ -10,6 +10,8 @@ Rules kept here:
 4. The steps of one alert happen one after the other: two confirmations at once are one order, and a repeated request
    (same person, same step) gets the same answer.
 5. Cancelling is one person's step: it silences first, then the twin that was confirmed with the alert goes out.
+6. An alert that takes the place of others ends them where it sounds, in the same decision (model, rule 3). That needs
+   no further right: whoever may let it sound there may.
 
 Not here: rights (:mod:`…alerts.gate`), sound (:mod:`…alerts.composing`), time passing (:mod:`…alerts.tending`), the
 wires (:mod:`controller.services.dispatch`).
@@ -20,6 +22,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -49,7 +52,7 @@ from controller.services.alerts.notices import NoticeBook
 from controller.services.alerts.places import Places
 from controller.services.alerts.records import DRAFTS
 from controller.services.alerts.register import AlertRegister, Used
-from controller.services.alerts.review import Asked, Facts, Review, make_review
+from controller.services.alerts.review import Asked, Facts, Replaced, Review, make_review
 from controller.services.alerts.sending import Act, AlertSender
 from controller.services.alerts.templates import TemplateBook
 from controller.services.alerts.watch import BoardRoom
@@ -180,6 +183,7 @@ class AlertDesk:
                 _unspoken(alert.draft),
                 alert.twin,
                 _uncancelled(alert.draft, alert.title),
+                self._replaced(alert.draft, clusters),
             )
         )
 
@@ -373,6 +377,7 @@ class AlertDesk:
         found = places.resolve(self._directory, draft.where)
         places.require(self._directory, actor, Permission.EMERGENCY_COMPOSE, draft.where, found.clusters)
         now = self._clock.now()
+        self._require_replaceable(actor, draft)
         content = self._composer.content(draft, now)
         self._composer.require_playable(content, found, draft, now + LEAD)
         asked = Asked(
@@ -384,6 +389,7 @@ class AlertDesk:
             _unspoken(draft),
             content.twin,
             _uncancelled(draft, content.title),
+            self._replaced(draft, found.clusters),
         )
         return Looked(found, content, self._review(asked))
 
@@ -471,7 +477,22 @@ class AlertDesk:
         given = replace(alert, state=state, given=Step(_person(act.actor), now, reason), clusters=clusters)
         self.sender.require_new(given)
         self._gate.admit_given(act.actor, now)
-        return await self.sender.sound(act, given)
+        async with AsyncExitStack() as turns:  # earlier alerts only: nobody waits in a circle
+            for name in alert.draft.replaces:
+                await turns.enter_async_context(self.turn(name))
+            return await self.sender.sound(act, given, [each.alert for each in self._replaced(alert.draft, clusters)])
+
+    def _require_replaceable(self, actor: Actor, draft: AlertDraft) -> None:
+        for name in draft.replaces:
+            spoken_live = self.get(actor, name).draft.kind is AlertKind.VOICE
+            if spoken_live or draft.kind is AlertKind.VOICE:
+                raise InvalidError("a live voice and a message do not replace each other", code="not_replaceable")
+
+    def _replaced(self, draft: AlertDraft, clusters: frozenset[str]) -> tuple[Replaced, ...]:
+        """What would end where the draft sounds, of what still holds."""
+        named = [self.register.alerts[each] for each in dict.fromkeys(draft.replaces) if each in self.register.alerts]
+        standing = [each for each in named if each.state.given and each.remaining & clusters]
+        return tuple(Replaced(each, each.remaining & clusters, each.remaining - clusters) for each in standing)
 
     def _may_read(self, actor: Actor, alert: Alert) -> bool:
         return any(

@@ -5,10 +5,13 @@ Rules kept here:
 1. A draft says what, where and how often; composing it freezes the very clusters and the very bytes. What is confirmed
    is what was shown.
 2. The words of its life: ``composed`` (its speech is being made), ``armed`` (waits for a second person), ``confirmed``
-   or ``overridden`` (given), then ``sounding`` and ``repeating``; it ends as ``cancelled``, ``cleared``, ``expired`` or
-   ``missed`` (given, and nobody sounded). The first four and the ends are kept; the two between are seen
-   (:meth:`Alert.phase`).
-3. An alert is an alert for ever: drills have a type, paths and keys of their own and share only the parts below.
+   or ``overridden`` (given), then ``sounding`` and ``repeating``; it ends as ``cancelled``, ``cleared``, ``replaced``
+   (a later alert took its place everywhere), ``expired`` or ``missed`` (given, and nobody sounded). The first four and
+   the ends are kept; the two between are seen (:meth:`Alert.phase`).
+3. A new alert may take the place of earlier ones: they end in silence where it sounds, with no word of a cancel, and
+   go on where it does not, until somebody cancels them there. Nobody is left in silence, or told that all is well, by
+   an alert that says nothing about their place.
+4. An alert is an alert for ever: drills have a type, paths and keys of their own and share only the parts below.
 
 Not here: who may do what (:mod:`controller.services.alerts.desk`), bytes in the journal
 (:mod:`controller.services.alerts.records`).
@@ -88,6 +91,7 @@ class AlertState(StrEnum):
     OVERRIDDEN = "overridden"
     CANCELLED = "cancelled"
     CLEARED = "cleared"
+    REPLACED = "replaced"
     EXPIRED = "expired"
     MISSED = "missed"
 
@@ -147,6 +151,7 @@ class AlertDraft:
     """What someone wants to send. ``words`` and ``cancel_words`` are for :attr:`AlertKind.TEXT` only.
 
     ``repetition`` None: as the template says, or three times. ``again``: the same within three minutes is meant.
+    ``replaces``: alerts whose place it takes where it sounds.
     """
 
     where: Where
@@ -160,6 +165,7 @@ class AlertDraft:
     repetition: Repetition | None = None
     valid: timedelta = DEFAULT_VALID
     again: bool = False
+    replaces: tuple[str, ...] = ()
     origin: Origin = field(default_factory=Origin)
 
 
@@ -212,7 +218,8 @@ class Step:
 class Alert:
     """One alert, replaced as a whole at every step.
 
-    ``rules`` are the rule ids agents know it by (an extension adds one); ``expires`` is when its last order does.
+    ``rules`` are the rule ids agents know it by (an extension adds one); ``expires`` is when its last order does;
+    ``taken`` are the clusters at which a later alert, ``successor``, took its place.
     """
 
     id: str
@@ -237,6 +244,13 @@ class Alert:
     ended: Step | None = None
     voice: str = ""  # the live session, for AlertKind.VOICE
     fault: str = ""  # why its speech could not be made
+    taken: frozenset[str] = frozenset()
+    successor: str = ""
+
+    @property
+    def remaining(self) -> frozenset[str]:
+        """The clusters at which its orders hold as far as no later alert took its place."""
+        return self.clusters - self.taken
 
     @property
     def stopped(self) -> bool:

@@ -35,7 +35,7 @@ class Used:
     """What an idempotency key stands for."""
 
     alert_id: str
-    step: str  # compose | confirm | override | extend | cancel
+    step: str  # compose | confirm | override | extend | cancel | clear
     at: datetime
     digest: str = ""  # of what was asked, where that may differ
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from controller.services.alerts.model import Message, Repetition, SpokenClip, Words
+from controller.services.alerts.model import Alert, Message, Repetition, SpokenClip, Words
 from controller.services.alerts.places import Places
 from controller.services.alerts.sounding import groups, lacking
 from controller.services.directory import Directory
@@ -47,6 +47,15 @@ class Caution:
 
 
 @dataclass(frozen=True, slots=True)
+class Replaced:
+    """An alert that ends where this one sounds, and where it goes on."""
+
+    alert: Alert
+    ends: frozenset[str]
+    goes_on: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Review:
     """Everything to look at before a confirmation."""
 
@@ -64,6 +73,7 @@ class Review:
     quiet: tuple[str, ...]  # clusters in whose quiet hours it sounds
     unstocked: tuple[str, ...]  # clusters online that do not hold its sound yet
     stocked: int
+    replaces: tuple[Replaced, ...]
     cautions: tuple[Caution, ...]
 
 
@@ -88,6 +98,7 @@ class Asked:
     words: tuple[Words, ...] = ()
     twin: Message | None = None
     cancel_words: tuple[Words, ...] = ()
+    replaces: tuple[Replaced, ...] = ()
 
     @property
     def texts(self) -> dict[str, str]:
@@ -131,6 +142,7 @@ def make_review(facts: Facts, asked: Asked) -> Review:
         quiet=quiet,
         unstocked=tuple(each for each in clusters if each not in known),
         stocked=len(stocked),
+        replaces=asked.replaces,
         cautions=(),
     )
     return _with_words(review, asked)
@@ -190,6 +202,11 @@ def _cautions(review: Review, places: Places) -> list[Caution]:
         found.append(Caution("no_coordinates", f"{places.unplaced} cụm không có tọa độ, không nằm trong hình vẽ nào"))
     if places.disabled:
         found.append(Caution("disabled", f"{len(places.disabled)} cụm đã bị tắt, sẽ không phát"))
+    for old in review.replaces:
+        found.append(Caution("replaces", f"thay cho “{old.alert.title}” tại {len(old.ends)} cụm: ở đó nó kết thúc"))
+        if old.goes_on:
+            text = f"“{old.alert.title}” vẫn tiếp tục tại {len(old.goes_on)} cụm khác: hãy hủy nếu không còn đúng"
+            found.append(Caution("goes_on_elsewhere", text))
     return found
 
 

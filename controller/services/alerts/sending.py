@@ -5,13 +5,15 @@ Rules kept here:
 1. Everything is read from memory; the journal's line is the only wait.
 2. A decision and its orders are recorded together or not at all; a board exists before the first answer can come.
 3. Silence first: a cancel message that the disk refuses does not keep the alert sounding.
+4. Silence is told for a day to boxes that were away, which is as long as anything they may have got can sound.
+5. What an alert takes the place of ends in the same line of the journal: both happened, or neither.
 
 Not here: who may (:mod:`…alerts.gate`), the steps (:mod:`…alerts.desk`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
@@ -47,7 +49,7 @@ from schedules.model import Approval
 
 _log = structlog.get_logger(__name__)
 
-_SILENCE_LIFE: Final = timedelta(hours=24)
+_SILENCE_LIFE: Final = MAX_LIFE
 _TWICE: Final = Repetition(2, timedelta(seconds=5))
 
 
@@ -83,7 +85,7 @@ class Voice(Protocol):
 class Act:
     """One step somebody takes. ``key`` makes it repeatable, ``digest`` says what was asked."""
 
-    step: str  # compose | arm | fail | confirm | override | extend | cancel | clear | expire | stop
+    step: str  # compose | arm | fail | confirm | override | extend | cancel | clear | expire | stop | replace
     actor: Actor
     key: str | None = None
     digest: str = ""
@@ -135,8 +137,8 @@ class AlertSender:
                 code="duplicate_order",
             )
 
-    async def sound(self, act: Act, alert: Alert) -> Alert:
-        """Let a decided alert (``given`` is set) sound.
+    async def sound(self, act: Act, alert: Alert, replaced: Sequence[Alert] = ()) -> Alert:
+        """Let a decided alert (``given`` is set) sound, in the place of earlier ones where it does.
 
         Raises:
             BusyError: ``not_recorded``; nothing was sent.
@@ -152,8 +154,8 @@ class AlertSender:
             alert = replace(alert, message=approved(alert.message, approval), twin=twin, rules=(f"{alert.id}_1",))
             orders = orders_of(self._sounding(alert, alert.rules[0], alert.message, alert.repetition))
             alert = replace(alert, expires=orders.expires)
-            await self._send(act, alert, orders)
-        self._memory.started(same_start(alert), alert.id, now)
+            await self._send(act, alert, orders, replaced)
+        self._memory.started(same_start(alert), alert.id, self._clock.now())
         return alert
 
     async def extend(self, act: Act, alert: Alert, until: datetime) -> Alert:
@@ -185,7 +187,7 @@ class AlertSender:
             BusyError: ``not_recorded``: it is silent, but no message went out.
         """
         message = self._all_clear() if act.step == "clear" else alert.twin
-        silence = tuple(Sheet(WithdrawOrder(rule), alert.clusters) for rule in alert.rules)
+        silence = _silence(alert, alert.remaining)
         now = self._clock.now()
         self._courier.retire_rules(frozenset(alert.rules))
         if self.voice is not None and alert.draft.kind is AlertKind.VOICE:
@@ -196,15 +198,15 @@ class AlertSender:
             await self._dispatch(act, alert, silence, _SILENCE_LIFE)
         else:
             await self.record(act, alert)
-        self._memory.silenced(alert.clusters, now)
-        self._boards.silenced(alert.id, now)
+        self._memory.silenced(alert.remaining, now)
+        self._boards.silenced(alert.id, alert.remaining, now)
 
     async def _silence_and_tell(self, act: Act, alert: Alert, message: Message, silence: tuple[Sheet, ...]) -> None:
         now, rule = self._clock.now(), f"{alert.id}_c"
         said = approved(message, Approval(act.actor.name, now))
         last = replace(alert, start=now + LEAD)
         orders = orders_of(replace(self._sounding(last, rule, said, _TWICE), valid=DEFAULT_VALID))
-        self._boards.open(rule, (rule,), alert.clusters, now + LEAD, orders.expires)
+        self._boards.open(rule, (rule,), alert.remaining, now + LEAD, orders.expires)
         try:
             await self._dispatch(act, alert, (*silence, *orders.sheets), orders.expires - now)
         except BusyError:
@@ -262,39 +264,65 @@ class AlertSender:
             title=alert.title,
             priority=Priority.EMERGENCY_STORED,
             message=message,
-            languages={each: known[each].languages for each in alert.clusters if each in known},
+            languages={each: known[each].languages for each in alert.remaining if each in known},
             repetition=repetition,
             start=alert.start,
             valid=alert.draft.valid,
         )
 
-    async def _send(self, act: Act, alert: Alert, orders: Orders) -> None:
+    async def _send(self, act: Act, alert: Alert, orders: Orders, replaced: Sequence[Alert] = ()) -> None:
         assert alert.start is not None  # noqa: S101 - it is being given
         fresh = self._boards.get(alert.id) is None
         if fresh:
             self._boards.open(alert.id, alert.rules, alert.clusters, alert.start, orders.expires)
         try:
-            await self._dispatch(act, alert, orders.sheets, orders.expires - self._clock.now())
+            await self._dispatch(act, alert, orders.sheets, orders.expires - self._clock.now(), replaced)
         except BusyError:
             if fresh:
                 self._boards.drop(alert.id)
             raise
         self._boards.prolong(alert.id, alert.rules, orders.expires)
 
-    async def _dispatch(self, act: Act, alert: Alert, sheets: tuple[Sheet, ...], life: timedelta) -> None:
+    async def _dispatch(
+        self, act: Act, alert: Alert, sheets: tuple[Sheet, ...], life: timedelta, replaced: Sequence[Alert] = ()
+    ) -> None:
+        now = self._clock.now()
+        ends = [_given_way(old, alert, now) for old in replaced]
+        places = [alert.clusters & old.remaining for old in replaced]
+        silence = [sheet for old, where in zip(replaced, places, strict=True) for sheet in _silence(old, where)]
         await self._courier.give_all(
-            sheets,
+            (*silence, *sheets),
             actor=act.actor.audit_name,
             life=max(life, timedelta(minutes=1)),
             details={"alert": alert.id},
             idempotency_key=act.key,
-            notes=[decision(act.step, alert, act.actor, key=act.key, digest=act.digest)],
+            notes=[
+                decision(act.step, alert, act.actor, key=act.key, digest=act.digest),
+                *(decision("replace", over, act.actor, by=alert.id) for over in ends),
+            ],
         )
+        for over, where in zip(ends, places, strict=True):
+            self._courier.retire_rules(frozenset(over.rules), where)
+            self._memory.silenced(where, now)
+            self._boards.silenced(over.id, where, now)
+            self._register.put(over)
         self._done(act, alert)
 
     def _done(self, act: Act, alert: Alert) -> None:
         self._register.put(alert)
         self._register.use(act.actor, act.key, Used(alert.id, act.step, self._clock.now(), act.digest))
+
+
+def _silence(alert: Alert, where: frozenset[str]) -> tuple[Sheet, ...]:
+    return tuple(Sheet(WithdrawOrder(rule), where, _SILENCE_LIFE) for rule in alert.rules)
+
+
+def _given_way(old: Alert, new: Alert, now: datetime) -> Alert:
+    """An alert as it is after a later one took its place."""
+    old = replace(old, taken=old.taken | (old.clusters & new.clusters), successor=new.id)
+    if old.remaining or new.given is None:
+        return old
+    return replace(old, state=AlertState.REPLACED, ended=Step(new.given.by, now, new.title))
 
 
 def same_start(alert: Alert) -> Start:

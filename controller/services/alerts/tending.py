@@ -91,7 +91,7 @@ class AlertTender:
         """STOP was ordered (for :attr:`controller.services.orders.OrderDesk.stop_listeners`)."""
         self._desk.boards.stopped(clusters, at)
         for alert in self._desk.register.alerts.values():
-            if alert.state.given and (clusters is None or alert.clusters <= clusters):
+            if alert.state.given and (clusters is None or alert.remaining <= clusters):
                 over = replace(alert, state=AlertState.CANCELLED, ended=Step(_SYSTEM, at, STOP))
                 self._ending[alert.id] = (alert, over)
 

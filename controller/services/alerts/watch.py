@@ -64,11 +64,11 @@ class BoardRoom:
             self.follow(name, rules)
             board.prolong(expires)
 
-    def silenced(self, name: str, at: datetime) -> None:
-        """The orders of a board were withdrawn everywhere."""
+    def silenced(self, name: str, clusters: frozenset[str], at: datetime) -> None:
+        """The orders of a board were withdrawn there."""
         board = self._boards.get(name)
         if board is not None:
-            board.stopped(None, at)
+            board.stopped(clusters, at)
             self._tell(board)
 
     def drop(self, name: str) -> None:

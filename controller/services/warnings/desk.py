@@ -169,12 +169,14 @@ class WarningDesk:
         return Composition(composed.alert.id, composed.code)
 
     async def _accept_cancel(self, actor: Actor, entry: WarningEntry, proposal: Proposal) -> Composition:
-        if proposal.replaces is None:
+        if not proposal.replaces:
             raise InvalidError("no alert of ours came of what it cancels", code="nothing_to_cancel")
         why = f"{entry.sender}: {entry.identifier}"
-        await self._alerts.cancel(actor, proposal.replaces, reason=why, idempotency_key=f"warning:{entry.id}")
-        await self._decide(actor, entry, State.ISSUED, proposal.replaces)
-        return Composition(proposal.replaces)
+        standing = [one for one in proposal.replaces if self._alerts.get(SYSTEM, one).state.given]
+        for alert_id in standing or proposal.replaces[:1]:  # of one that is over, the desk says what became of it
+            await self._alerts.cancel(actor, alert_id, reason=why, idempotency_key=f"{entry.id}:{alert_id}")
+        await self._decide(actor, entry, State.ISSUED, proposal.replaces[0])
+        return Composition(proposal.replaces[0])
 
     async def decline(self, actor: Actor, warning_id: str, reason: str) -> WarningEntry:
         """Say no to a warning, with the reason.

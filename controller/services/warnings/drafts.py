@@ -58,7 +58,7 @@ class SpokenWords:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A filled-in alert, or the cancelling of one. ``replaces``: our alert that it takes the place of, or cancels."""
+    """A filled-in alert, or the cancelling of some. ``replaces``: our alerts that it takes the place of, or cancels."""
 
     kind: str  # alert | cancel
     title: str
@@ -73,7 +73,7 @@ class Proposal:
     unplaced: tuple[str, ...] = ()
     expires: datetime | None = None
     two_hourly: bool = False
-    replaces: str | None = None
+    replaces: tuple[str, ...] = ()
 
     def encode(self) -> dict[str, Any]:
         """As plain JSON values."""
@@ -91,7 +91,7 @@ class Proposal:
             "unplaced": list(self.unplaced),
             "expires": None if self.expires is None else self.expires.isoformat(),
             "two_hourly": self.two_hourly,
-            "replaces": self.replaces,
+            "replaces": list(self.replaces),
         }
 
     @classmethod
@@ -111,7 +111,7 @@ class Proposal:
             unplaced=tuple(value["unplaced"]),
             expires=None if value["expires"] is None else datetime.fromisoformat(value["expires"]),
             two_hourly=value["two_hourly"],
-            replaces=value["replaces"],
+            replaces=tuple(value["replaces"]),
         )
 
 
@@ -126,7 +126,7 @@ class Reach:
 
 
 def propose(
-    notice: Notice, reach: Reach, *, template: str | None, two_hourly: bool = False, replaces: str | None = None
+    notice: Notice, reach: Reach, *, template: str | None, two_hourly: bool = False, replaces: Sequence[str] = ()
 ) -> Proposal:
     """The alert that a warning asks for."""
     chosen = by_language(notice.infos)
@@ -150,7 +150,7 @@ def propose(
         unplaced=reach.unplaced,
         expires=expires_at(notice),
         two_hourly=two_hourly,
-        replaces=replaces,
+        replaces=tuple(replaces),
     )
 
 

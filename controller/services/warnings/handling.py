@@ -6,7 +6,9 @@ Rules kept here:
    again and sends nothing twice (the alert desk's own alerts name the warning they came from).
 2. What goes wrong while sending makes a proposal of it: people see it, and nothing is lost.
 3. A source that sent its hour's worth by itself is demoted before the next.
-4. What waits for people is told to everybody who may decide about it; each is told once.
+4. An Update that sounds takes the place of what sounds because of the messages it names; by itself only of what was
+   sent by itself. What people sent goes on beside it until people end it, and the reasons say so.
+5. What waits for people is told to everybody who may decide about it; each is told once.
 
 Not here: the rules of what may sound (:mod:`controller.services.warnings.policy`), which message may act on which
 (:mod:`controller.services.warnings.linking`), people's decisions (:mod:`controller.services.warnings.desk`).
@@ -36,12 +38,12 @@ from controller.services.warnings.placing import reach_of
 from controller.services.warnings.policy import (
     Action,
     Case,
-    Issued,
     Judgement,
     WarningRule,
     in_force,
     judge,
     judge_cancel,
+    of_its_own,
     parts_to_sound,
 )
 from controller.services.warnings.ports import Alerts, Notices
@@ -170,6 +172,7 @@ class WarningHandler:
         linked = await self._links.linked(notice, source) if notice.msg_type == "Update" else Linked()
         await self._links.supersede(entry, linked)
         notice = in_force(notice, now)
+        standing = self._links.standing(linked)
         reach = await reach_of(notice, source, self._directory, self._reader)
         template = source.template_for(event_names(notice))
         case = Case(
@@ -187,14 +190,15 @@ class WarningHandler:
             reach,
             template=template,
             two_hourly=source.policy.repeat_two_hourly,
-            replaces=next((one.alert_id for one in linked.issued if one.state is State.ISSUED), None),
+            replaces=[one.alert_id for one in standing],
         )
         if judgement.action is Action.ISSUE and judgement.rule is not None:
-            narrow, why = await self._narrowed(notice, source, judgement.rule, proposal)
+            own = of_its_own(notice, standing)
+            narrow, why = await self._narrowed(notice, source, judgement.rule, own)
             refused: tuple[str, ...] | None = why
             if narrow is not None:
                 silent = set(proposal.clusters) - set(narrow.clusters)
-                told = replace(judgement, reasons=("clusters_left_out",) if silent else ())
+                told = replace(judgement, reasons=_beside(left_out=bool(silent), goes_on=len(own) < len(standing)))
                 refused = await self._issue(entry, source, told, narrow)
             if refused is None:
                 return
@@ -202,7 +206,7 @@ class WarningHandler:
         await self._settle(entry, judgement, proposal)
 
     async def _narrowed(
-        self, notice: Notice, source: SourceEntry, rule: WarningRule, whole: Proposal
+        self, notice: Notice, source: SourceEntry, rule: WarningRule, replaces: Sequence[str]
     ) -> tuple[Proposal | None, tuple[str, ...]]:
         """What may sound by a rule: the places and the template of the parts it holds for; None = why not."""
         template, parts, why = parts_to_sound(notice, rule, lambda info: source.template_for(names_of([info])))
@@ -213,7 +217,7 @@ class WarningHandler:
         if not reach.languages:
             return None, ("rule_no_cluster",)
         narrow = propose(
-            notice, reach, template=template, two_hourly=source.policy.repeat_two_hourly, replaces=whole.replaces
+            notice, reach, template=template, two_hourly=source.policy.repeat_two_hourly, replaces=replaces
         )
         return narrow, ()
 
@@ -259,18 +263,15 @@ class WarningHandler:
     async def _cancelled(self, entry: WarningEntry, notice: Notice, source: SourceEntry) -> None:
         linked = await self._links.linked(notice, source)
         await self._links.supersede(entry, linked)
-        target = next((one for one in linked.issued if one.state is State.ISSUED), None)
-        issued = None
-        if target is not None and target.alert_id is not None:
-            issued = Issued(target.alert_id, target.sender, automatic=bool(target.rule))
+        issued = self._links.standing(linked)
         judgement = judge_cancel(notice, source.policy, issued=issued)
         clusters = sorted({cluster for one in (*linked.open, *linked.issued) for cluster in one.clusters})
         proposal = Proposal(
-            "cancel", title_of(notice), clusters=tuple(clusters), replaces=None if issued is None else issued.alert_id
+            "cancel", title_of(notice), clusters=tuple(clusters), replaces=tuple(one.alert_id for one in issued)
         )
         reasons = (*judgement.reasons, *linked.reasons)
-        if judgement.action is Action.ISSUE and issued is not None:
-            refused = await self._perform(entry, source, proposal, issued)
+        if judgement.action is Action.ISSUE:
+            refused = await self._perform(entry, source, proposal)
             if refused is None:
                 return
             judgement, reasons = Judgement(Action.PROPOSE), refused
@@ -279,20 +280,18 @@ class WarningHandler:
         else:
             await self._show(entry, reasons, proposal)
 
-    async def _perform(
-        self, entry: WarningEntry, source: SourceEntry, proposal: Proposal, issued: Issued
-    ) -> tuple[str, ...] | None:
+    async def _perform(self, entry: WarningEntry, source: SourceEntry, proposal: Proposal) -> tuple[str, ...] | None:
         """Cancel what the policy had sent; None = done, else why it did not work."""
         why = f"{source.name}: {entry.sender} cancelled it ({entry.identifier})"
         try:
-            alert = self._alerts.get(SYSTEM, issued.alert_id)
-            if alert.state.given:
-                await self._alerts.cancel(SYSTEM, issued.alert_id, reason=why, idempotency_key=f"warning:{entry.id}")
+            for alert_id in proposal.replaces:
+                if self._alerts.get(SYSTEM, alert_id).state.given:
+                    await self._alerts.cancel(SYSTEM, alert_id, reason=why, idempotency_key=f"{entry.id}:{alert_id}")
         except ServiceError as error:
             _log.error("an automatic cancel was refused", warning=entry.id, code=error.code, detail=error.detail)
             return ("automatic_refused", error.code)
         changes = {
-            "state": State.ISSUED.value, "reasons": [], "alert_id": issued.alert_id, "decided_by": SYSTEM.user_id,
+            "state": State.ISSUED.value, "reasons": [], "alert_id": proposal.replaces[0], "decided_by": SYSTEM.user_id,
             "decided_at": self._clock.now(), **_kept(proposal),
         }  # fmt: skip
         await self._book.settle(
@@ -301,7 +300,7 @@ class WarningHandler:
             changes,
             expected=(State.RECEIVED,),
             audit="warning.cancel",
-            details={"alert": issued.alert_id},
+            details={"alerts": list(proposal.replaces)},
         )
         return None
 
@@ -362,6 +361,11 @@ class WarningHandler:
                     audit="warning.reopen",
                     details={"alert": entry.alert_id},
                 )
+
+
+def _beside(*, left_out: bool, goes_on: bool) -> tuple[str, ...]:
+    """What an automatic alert left as it was."""
+    return (("clusters_left_out",) if left_out else ()) + (("sent_by_people",) if goes_on else ())
 
 
 def _kept(proposal: Proposal) -> dict[str, Any]:

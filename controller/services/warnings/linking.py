@@ -7,7 +7,8 @@ Rules kept here:
 2. A message that was replaced or cancelled before it came is only shown.
 3. What proves its sender closes what came before it under the same name and proved nothing.
 4. What waits is closed by what replaces or cancels it, also when an alert was composed and waits for its second person.
-   What sounded is decided apart (:func:`controller.services.warnings.policy.judge_cancel`).
+   What sounds (:meth:`Links.standing`) ends with the alert that takes its place, or is decided apart
+   (:func:`controller.services.warnings.policy.judge_cancel`).
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from controller.services.alerts import Alert
+from controller.services.alerts import Alert, AlertState
 from controller.services.context import SYSTEM
 from controller.services.errors import NotFoundError
 from controller.services.warnings.book import PROVEN, WarningBook
 from controller.services.warnings.model import ENDS, SourceEntry, State, WarningEntry
 from controller.services.warnings.notice import Notice
+from controller.services.warnings.policy import Issued
 from controller.services.warnings.ports import Alerts
 
 
@@ -60,6 +62,18 @@ class Links:
             tuple(one for one in allowed if one.alert_id is not None and one.msg_type != "Cancel"),
             reasons,
         )
+
+    def standing(self, linked: Linked) -> tuple[Issued, ...]:
+        """Our alerts that still hold because of the messages spoken of, or that took the place of those."""
+        found: dict[str, Issued] = {}
+        for one in linked.issued:
+            alert = self.alert(one)
+            while alert is not None and alert.state is AlertState.REPLACED:
+                alert = self._named(alert.successor)
+            if alert is not None and alert.state.given:
+                automatic = alert.draft.origin.kind == "policy"
+                found.setdefault(alert.id, Issued(alert.id, one.sender, automatic=automatic))
+        return tuple(found.values())
 
     async def outdo(self, entry: WarningEntry, notice: Notice, source: SourceEntry) -> None:
         """Close what took this message's name without proving its sender, unless it sounded already."""
@@ -111,7 +125,10 @@ class Links:
 
     def alert(self, entry: WarningEntry) -> Alert | None:
         """The alert that a warning led to, if it is known."""
+        return None if entry.alert_id is None else self._named(entry.alert_id)
+
+    def _named(self, alert_id: str) -> Alert | None:
         try:
-            return None if entry.alert_id is None else self._alerts.get(SYSTEM, entry.alert_id)
+            return self._alerts.get(SYSTEM, alert_id)
         except NotFoundError:
             return None

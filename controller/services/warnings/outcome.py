@@ -29,6 +29,7 @@ def draft_of(proposal: Proposal, warning: WarningEntry, source: SourceEntry, *, 
         category=proposal.category,
         repetition=_repetition(proposal, ends, now),
         valid=valid,
+        replaces=proposal.replaces,
         origin=Origin(by, warning.id, f"{source.name}: {warning.sender} {warning.identifier}"[:200]),
     )
     if proposal.template is not None:

@@ -2,10 +2,11 @@
 
 Rules kept here:
 
-1. One message for every step that the public hears of: *Alert* when it was given, *Update* when it goes on longer,
-   *Cancel* when it was taken back. What was composed and never confirmed is nobody's business.
+1. One message for every step that the public hears of: *Alert* when it was given, *Update* when it goes on longer or
+   takes the place of an earlier alert everywhere, *Cancel* when it was taken back. What was composed and never
+   confirmed is nobody's business.
 2. Identifiers are ``<alert>.<number of the message>`` under one sender, so they stay the same for ever; each Update and
-   Cancel refers to every message before it.
+   Cancel refers to every message before it, also to those of alerts whose place it took.
 3. One info block a language, with the words that sound. One area an area of our tree, with a circle around each
    cluster: :data:`HEARD_KM` is how far a cluster is taken to be heard.
 4. An alert is ``Actual``, a drill ``Exercise``: nothing that sounded as one is published as the other.
@@ -64,6 +65,7 @@ class OwnAlert:
     begins: datetime
     expires: datetime
     cancelled: bool
+    replaces: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, alert: Alert) -> OwnAlert | None:
@@ -82,6 +84,7 @@ class OwnAlert:
             begins,
             alert.expires or begins + _LIFE,
             alert.state in {AlertState.CANCELLED, AlertState.CLEARED},
+            alert.draft.replaces,
         )
 
     @classmethod
@@ -115,10 +118,10 @@ class Published:
     expires: datetime | None
 
 
-def next_step(alert: OwnAlert, before: Sequence[Published]) -> Kind | None:
-    """What is to be published next; None = nothing."""
+def next_step(alert: OwnAlert, before: Sequence[Published], earlier: Sequence[Published] = ()) -> Kind | None:
+    """What is to be published next; None = nothing. ``earlier``: messages of the alerts whose place it took."""
     if not before:
-        return "Alert"
+        return "Update" if earlier else "Alert"
     last = before[-1]
     if last.msg_type == "Cancel":
         return None
@@ -128,12 +131,18 @@ def next_step(alert: OwnAlert, before: Sequence[Published]) -> Kind | None:
 
 
 def message(
-    alert: OwnAlert, kind: Kind, before: Sequence[Published], directory: Directory, *, sender: str, now: datetime
+    alert: OwnAlert,
+    kind: Kind,
+    before: Sequence[Published],
+    directory: Directory,
+    *,
+    sender: str,
+    now: datetime,
+    earlier: Sequence[Published] = (),
 ) -> CapAlert:
     """The CAP message for a step. ``now`` is cut to the second, as CAP writes it, and is after every message before."""
-    sent = now.replace(microsecond=0)
-    if before and sent <= before[-1].sent:
-        sent = before[-1].sent + timedelta(seconds=1)
+    told = (*earlier, *before)
+    sent = max([now.replace(microsecond=0), *(one.sent + timedelta(seconds=1) for one in told)])
     areas = _areas(alert.clusters, directory)
     words = (alert.cancel_words or alert.words) if kind == "Cancel" else alert.words
     return CapAlert(
@@ -143,7 +152,7 @@ def message(
         status=alert.status,
         msg_type=kind,
         scope="Public",
-        references=tuple(AlertKey(sender, one.identifier, one.sent) for one in before),
+        references=tuple(AlertKey(sender, one.identifier, one.sent) for one in told),
         infos=tuple(_info(alert, kind, said, areas, sent) for said in words or ((_UNSAID, alert.title),)),
     )
 

@@ -198,8 +198,8 @@ def _doubtful(notice: Notice, policy: WarningPolicy) -> tuple[tuple[str, bool], 
     )
 
 
-def judge_cancel(notice: Notice, policy: WarningPolicy, *, issued: Issued | None) -> Judgement:
-    """Whether a Cancel silences what was sent because of the message it names (``issued``; None = nothing was).
+def judge_cancel(notice: Notice, policy: WarningPolicy, *, issued: Sequence[Issued]) -> Judgement:
+    """Whether a Cancel silences what was sent because of the messages it names, and still holds (``issued``).
 
     By itself only what the policy had sent by itself, of the same sender, and with a valid signature; what people sent
     is for people to cancel.
@@ -207,19 +207,24 @@ def judge_cancel(notice: Notice, policy: WarningPolicy, *, issued: Issued | None
     if notice.status != "Actual":
         return Judgement(Action.SHOW, (f"status_{notice.status.lower()}",))
     doubts = tuple(code for code, holds in _doubtful(notice, policy) if holds)
-    if doubts or issued is None:
+    if doubts or not issued:
         return Judgement(Action.SHOW, doubts or ("nothing_to_cancel",))
     missing = tuple(
         code
         for code, holds in (
             ("policy_propose", policy.mode is not Mode.AUTOMATIC),
             (f"signature_{notice.signature}", notice.signature != "valid"),
-            ("other_sender", notice.sender != issued.sender),
-            ("sent_by_people", not issued.automatic),
+            ("other_sender", any(one.sender != notice.sender for one in issued)),
+            ("sent_by_people", not all(one.automatic for one in issued)),
         )
         if holds
     )
     return Judgement(Action.PROPOSE, missing) if missing else Judgement(Action.ISSUE)
+
+
+def of_its_own(notice: Notice, issued: Sequence[Issued]) -> tuple[str, ...]:
+    """The alerts that an automatic Update may take the place of: those the policy sent, of the same sender."""
+    return tuple(one.alert_id for one in issued if one.automatic and one.sender == notice.sender)
 
 
 def _reaches(notice: Notice, least: str) -> bool:

@@ -25,7 +25,7 @@ from sqlmodel import col, delete, select
 from controller.cap import CapAlert, CapError, sign_alert, write_alert
 from controller.keys.cap_identity import CapIdentity, ensure_identity
 from controller.keys.errors import VaultError
-from controller.services.alerts import Alert
+from controller.services.alerts import Alert, AlertState
 from controller.services.context import SYSTEM, Clock
 from controller.services.directory import Directory
 from controller.services.drills.model import Drill
@@ -166,13 +166,13 @@ class CapPublisher:
 
     async def _publish(self, own: OwnAlert) -> None:
         for _ in range(_STEPS):
-            before = await self._before(own.id)
-            kind = next_step(own, before)
+            before, earlier = await self._before(own.id), await self._earlier(own)
+            kind = next_step(own, before, earlier)
             if kind is None:
                 return
             now = self._clock.now()
             identity = await self.identity()
-            alert = message(own, kind, before, self._directory, sender=self.sender, now=now)
+            alert = message(own, kind, before, self._directory, sender=self.sender, now=now, earlier=earlier)
             body = await asyncio.to_thread(_signed, alert, identity)
             async with self._db.transaction(SYSTEM) as tx:
                 tx.session.add(
@@ -192,6 +192,14 @@ class CapPublisher:
                 tx.audit("cap.publish", own.id, said)
                 await tx.session.exec(delete(PublishedAlert).where(col(PublishedAlert.sent) < now - KEPT))
             self.published += 1
+
+    async def _earlier(self, own: OwnAlert) -> list[Published]:
+        """What was published of the alerts whose place it took everywhere."""
+        told: list[Published] = []
+        for alert in self._alerts.alerts(SYSTEM):
+            if alert.id in own.replaces and alert.state is AlertState.REPLACED and alert.successor == own.id:
+                told += await self._before(alert.id)
+        return sorted(told, key=lambda one: one.sent)
 
     async def _before(self, alert_id: str) -> list[Published]:
         query = select(PublishedAlert).where(col(PublishedAlert.alert_id) == alert_id)

@@ -13,7 +13,7 @@ from controller.cap import AlertKey
 from controller.services.alerts import AlertKind, AlertState, Category
 from controller.services.context import SYSTEM, Role
 from controller.services.errors import ConflictError, ForbiddenError, InvalidError, TooManyError
-from controller.services.warnings import Changes, Mode, State, WarningFilter, WarningPolicy
+from controller.services.warnings import Changes, Mode, State, WarningEntry, WarningFilter, WarningPolicy
 from controller.services.warnings.intake import PER_MINUTE
 from tests.unit.controller.desk import START
 from tests.unit.controller.warnings.warning_kit import (
@@ -332,7 +332,53 @@ async def test_an_update_takes_the_place_of_what_waits(world: World) -> None:
     update = await world.taken(source, about(flood(), "Update", "VN-QTR-1b"))
     assert (await world.book.get(first.id)).state is State.CANCELLED
     assert update.state is State.PROPOSED
-    assert update.proposal["replaces"] is None
+    assert update.proposal["replaces"] == []
+
+
+async def given(world: World, entry: WarningEntry) -> str:
+    """Accepted by one person, confirmed by another."""
+    made = await world.people.accept(SYSTEM, entry.id, Changes())
+    world.handler.alert_changed(world.alerts.give(made.alert_id))
+    await world.handler.step()
+    return made.alert_id
+
+
+async def test_an_update_takes_the_place_of_what_sounds_and_a_cancel_finds_what_took_it(world: World) -> None:
+    source = await world.source(policy=PROPOSE)
+    first = await given(world, await world.taken(source, flood()))
+    update = await world.taken(source, about(flood(), "Update", "VN-QTR-2"))
+    assert (update.state, update.proposal["replaces"]) == (State.PROPOSED, [first])
+    assert world.alerts.kept[first].state.given  # until people have confirmed what takes its place
+    second = await given(world, update)
+    assert world.alerts.kept[second].draft.replaces == (first,)
+    assert world.alerts.kept[first].state is AlertState.REPLACED
+    cancel = await world.taken(source, about(flood(), "Cancel", "VN-QTR-3"))  # names the first alone
+    assert (cancel.state, cancel.proposal["replaces"]) == (State.PROPOSED, [second])
+    await world.people.accept(SYSTEM, cancel.id, Changes())
+    assert world.alerts.kept[second].state is AlertState.CANCELLED
+
+
+async def test_a_cancel_ends_all_that_still_sounds_of_what_it_names(world: World) -> None:
+    source = await world.automatic()
+    first = await world.taken(source, flood(), signed=True)
+    second = await world.taken(source, flood(identifier="VN-QTR-2"), signed=True)
+    both = tuple(AlertKey(SENDER, name, flood().sent) for name in ("VN-QTR-1", "VN-QTR-2"))
+    cancel = await world.taken(source, about(flood(), "Cancel", "VN-QTR-3", references=both), signed=True)
+    assert cancel.state is State.ISSUED
+    for entry in (first, second):
+        assert world.alerts.kept[entry.alert_id or ""].state is AlertState.CANCELLED
+
+
+async def test_an_automatic_update_takes_the_place_of_automatic_alerts_alone(world: World) -> None:
+    source = await world.automatic()
+    first = await world.taken(source, flood(), signed=True)
+    second = await world.taken(source, about(flood(), "Update", "VN-QTR-2"), signed=True)
+    assert second.state is State.ISSUED
+    assert world.alerts.kept[first.alert_id or ""].state is AlertState.REPLACED
+    people = await given(world, await world.taken(source, flood(identifier="VN-QTR-5")))  # not signed: people send it
+    third = await world.taken(source, about(flood(identifier="VN-QTR-5"), "Update", "VN-QTR-6"), signed=True)
+    assert (third.state, third.reasons) == (State.ISSUED, ("sent_by_people",))
+    assert world.alerts.kept[people].state.given
 
 
 async def test_the_same_words_by_two_sources_are_proposed_once(world: World) -> None:

@@ -126,17 +126,17 @@ def test_automatic_without_a_rule_is_no_policy() -> None:
 def test_a_cancel_acts_by_itself_only_on_what_acted_by_itself() -> None:
     cancel = replace(NOTICE, msg_type="Cancel", infos=())
     sent = Issued("al_1", "kttv", automatic=True)
-    assert judge_cancel(cancel, AUTOMATIC, issued=sent).action is Action.ISSUE
+    assert judge_cancel(cancel, AUTOMATIC, issued=[sent]).action is Action.ISSUE
     for notice, policy, issued, reason in (
         (cancel, PROPOSE, sent, "policy_propose"),
         (replace(cancel, signature="none"), AUTOMATIC, sent, "signature_none"),
         (replace(cancel, sender="other"), AUTOMATIC, sent, "other_sender"),
         (cancel, AUTOMATIC, replace(sent, automatic=False), "sent_by_people"),
     ):
-        judgement = judge_cancel(notice, policy, issued=issued)
+        judgement = judge_cancel(notice, policy, issued=[issued])
         assert (judgement.action, judgement.reasons) == (Action.PROPOSE, (reason,))
-    assert judge_cancel(cancel, AUTOMATIC, issued=None).action is Action.SHOW
-    assert judge_cancel(replace(cancel, status="Test"), AUTOMATIC, issued=sent).action is Action.SHOW
+    assert judge_cancel(cancel, AUTOMATIC, issued=[]).action is Action.SHOW
+    assert judge_cancel(replace(cancel, status="Test"), AUTOMATIC, issued=[sent]).action is Action.SHOW
 
 
 def test_what_does_not_say_when_it_ends_ends_after_a_day() -> None:
@@ -207,7 +207,7 @@ def test_nothing_sounds_by_itself_unless_all_of_it_holds(notice: Notice, case: C
 def test_tests_and_altered_warnings_never_get_beyond_shown(notice: Notice, case: Case, policy: WarningPolicy) -> None:
     if notice.status != "Actual" or notice.signature == "invalid" or notice.quarantine:
         assert judge(notice, policy, case, now=NOW).action is Action.SHOW
-        assert judge_cancel(notice, policy, issued=Issued("al_1", "kttv", automatic=True)).action is Action.SHOW
+        assert judge_cancel(notice, policy, issued=[Issued("al_1", "kttv", automatic=True)]).action is Action.SHOW
 
 
 @pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus is not beside the repository")

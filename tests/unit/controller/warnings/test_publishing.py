@@ -105,6 +105,30 @@ async def test_extending_updates_and_cancelling_cancels_with_every_reference(wor
     assert cancel.infos[0].urgency == "Past"
 
 
+async def test_what_takes_the_place_of_an_alert_is_its_update(world: World) -> None:
+    publisher = publisher_of(world)
+    first = await sounding(world)
+    draft = replace(world.alerts.kept[first].draft, replaces=(first,))
+    composed = await world.alerts.compose(SYSTEM, draft)
+    publisher.alert_changed(world.alerts.kept[first])
+    await publisher.step()
+    second = world.alerts.give(composed.alert.id)
+    publisher.alert_changed(world.alerts.kept[first])
+    publisher.alert_changed(second)
+    await publisher.step()
+    update = (await read(publisher, f"{second.id}.1")).alert
+    assert update is not None
+    assert update.msg_type == "Update"
+    assert [key.identifier for key in update.references] == [f"{first}.1"]
+    assert update.sent > update.references[0].sent
+    publisher.alert_changed(await world.alerts.cancel(SYSTEM, second.id))
+    await publisher.step()
+    cancel = (await read(publisher, f"{second.id}.2")).alert
+    assert cancel is not None
+    assert [key.identifier for key in cancel.references] == [f"{first}.1", f"{second.id}.1"]
+    assert publisher.published == 3  # and no more of the first
+
+
 async def test_what_was_never_confirmed_is_nobodys_business(world: World) -> None:
     publisher = publisher_of(world)
     alert_id = await sounding(world)

@@ -106,6 +106,10 @@ class FakeAlerts:
         """The second person said yes."""
         now = self._desk.clock.now()
         alert = self.kept[alert_id]
+        for name in alert.draft.replaces:
+            old = self.kept[name]
+            old = replace(old, taken=old.taken | (old.clusters & alert.clusters), successor=alert_id)
+            self.kept[name] = old if old.remaining else replace(old, state=AlertState.REPLACED)
         given = replace(
             alert,
             state=AlertState.CONFIRMED,

@@ -177,6 +177,8 @@ export const t = words({
     rule: "Theo quy tắc",
     decided: (by: string) => `Quyết định: ${by}`,
     superseded: "Đã có tin mới thay thế",
+    willReplace: "Thay cho cảnh báo đang có hiệu lực này",
+    willEnd: "Hủy cảnh báo đang có hiệu lực này",
     // decide
     decide: "Quyết định",
     acceptTitle: "Soạn cảnh báo từ tin này",
@@ -378,6 +380,8 @@ export const t = words({
     rule: "By rule",
     decided: (by) => `Decided: ${by}`,
     superseded: "A newer message replaced it",
+    willReplace: "It takes the place of this alert, which still holds",
+    willEnd: "It cancels this alert, which still holds",
     decide: "Decide",
     acceptTitle: "Compose an alert from it",
     acceptText: "Filled in; change what you need. Nothing sounds yet: the second person confirms.",
