@@ -119,6 +119,11 @@ def _programmes(house: House, recording: str) -> None:
                     "targets": {"areas": [house.area]},
                     "content": {"kind": "recorded", "recordings": [recording]}}  # fmt: skip
             api.post("/api/v1/programmes", said)
+        begin = local(soon(3 * 3600))  # all at one time, each somewhere else: the grid gathers them in one tile
+        for line, cluster in zip(LINES, house.clusters, strict=False):
+            said = {"area_id": house.area, "title": line, "dtstart": begin, "targets": {"clusters": [cluster]},
+                    "content": {"kind": "recorded", "recordings": [recording]}}  # fmt: skip
+            api.post("/api/v1/programmes", said)
         api.post("/api/v1/live", {"title": LINES[4], "clusters": house.clusters[:1]})
 
 

@@ -112,8 +112,10 @@ class Layers:
 
     def schedule(self) -> None:
         page = self._go("schedule")
-        page.locator(".ec-event").first.click()
+        page.locator(".ec-event:not(.many)").first.click()
         self._dialog("schedule-tile")
+        page.locator(".ec-event.many").first.click()
+        self._dialog("schedule-tiles")
 
     def administration(self) -> None:
         page = self._go("admin/areas")
