@@ -45,6 +45,8 @@ _RANK: Final = {state: rank for rank, state in enumerate(STATES)}
 SOUNDED: Final = frozenset({"started", "finished", "heard"})
 _DELIVERY: Final = {"queued": "queued", "sent": "delivered", "accepted": "verified", "refused": "refused",
                     "retired": "stopped"}  # fmt: skip
+#: What a box says of a sound that people ended before its last word.
+_CUT_SHORT: Final = frozenset({PlayOutcome.STOPPED.value, PlayOutcome.WITHDRAWN.value})
 _STAGES: Final = {
     ProgressStage.STARTED: "started",
     ProgressStage.FINISHED: "finished",
@@ -137,8 +139,8 @@ class Board:
             return
         if state == "started" and rung.start_error_us is None:
             rung.start_error_us = said.start_error_us
-        if state == "finished" and said.code and not rung.sounded:
-            state = "stopped"  # it never began
+        if state == "finished" and (said.code in _CUT_SHORT or (said.code and not rung.sounded)):
+            state = "stopped"  # in the middle, or before it began
         elif state == "finished" and not said.code:
             rung.times.setdefault("started", now)  # that it began was told while nobody listened
             rung.rounds += rung.state != "finished"

@@ -9,6 +9,7 @@ Rules kept here:
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -96,13 +97,10 @@ class Composer:
         Raises:
             InvalidError: some words cannot be spoken, or a recording is not approved.
         """
-        spoken = [await self._spoken(each) for each in draft.words]
         cancelling = draft.cancel_words or default_cancel(title, draft.words)
-        twin = [await self._spoken(each) for each in cancelling]
-        return (
-            Message(self._tones.get(draft.tone), tuple(spoken)),
-            Message(self._tones.get(Tone.GONG), tuple(twin)),
-        )
+        made = await self._all_spoken((*draft.words, *cancelling))
+        spoken, twin = made[: len(draft.words)], made[len(draft.words) :]
+        return Message(self._tones.get(draft.tone), spoken), Message(self._tones.get(Tone.GONG), twin)
 
     def require_playable(self, content: Content, places: Places, draft: AlertDraft, start: datetime) -> timedelta:
         """Refuse what boxes would cut off; returns the length of one sounding.
@@ -147,6 +145,16 @@ class Composer:
             else:
                 frozen_words(self._catalogue, words)
         return Content(_title(draft), draft.category, repetition, None, None, to_speak=True)
+
+    async def _all_spoken(self, words: tuple[Words, ...]) -> tuple[SpokenClip, ...]:
+        """Every wording, made beside each other as far as the speaker allows; the first that fails ends the others."""
+        making = [asyncio.ensure_future(self._spoken(each)) for each in words]
+        try:
+            return tuple(await asyncio.gather(*making))
+        finally:
+            for each in making:
+                each.cancel()
+            await asyncio.gather(*making, return_exceptions=True)
 
     async def _spoken(self, words: Words) -> SpokenClip:
         if words.recording is not None:

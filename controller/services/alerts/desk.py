@@ -27,6 +27,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 from weakref import WeakValueDictionary
+from zoneinfo import ZoneInfo
 
 import structlog
 
@@ -365,7 +366,7 @@ class AlertDesk:
         who = "Chính sách tự động" if alert.draft.origin.kind == "policy" else alert.given.by.name
         text = (
             f"{who} đã tự phát cảnh báo “{alert.title}” tại {len(alert.clusters)} cụm loa lúc "
-            f"{alert.given.at.isoformat(timespec='seconds')} mà không có người thứ hai xác nhận. "
+            f"{self._local(alert.given.at)} mà không có người thứ hai xác nhận. "
             f"Lý do: {alert.given.reason}"
         )
         told = self.notices.superiors(alert.clusters, besides=alert.given.by.user_id)
@@ -493,6 +494,10 @@ class AlertDesk:
         named = [self.register.alerts[each] for each in dict.fromkeys(draft.replaces) if each in self.register.alerts]
         standing = [each for each in named if each.state.given and each.remaining & clusters]
         return tuple(Replaced(each, each.remaining & clusters, each.remaining - clusters) for each in standing)
+
+    def _local(self, at: datetime) -> str:
+        zone = ZoneInfo(self._directory.house_timezone())
+        return at.astimezone(zone).strftime("%H:%M:%S ngày %d/%m/%Y")
 
     def _may_read(self, actor: Actor, alert: Alert) -> bool:
         return any(

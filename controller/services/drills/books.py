@@ -127,7 +127,8 @@ class DrillBook:
             case ProgressStage.STARTED:
                 result.started_at, result.start_error_us = said.at, said.start_error_us
             case ProgressStage.FINISHED:
-                result.finished_at = said.at
+                if result.started_at is not None or not said.code:  # else it gave way before its first word
+                    result.finished_at = said.at
                 result.code = said.code or ""
             case ProgressStage.TESTED:
                 result.tested_at = said.at

@@ -209,6 +209,15 @@ async def test_what_the_boxes_make_of_it_and_after_a_restart(tmp_path: Path) -> 
         assert known[drill.id].numbers == drill.numbers
 
 
+async def test_a_drill_that_gave_way_before_its_first_word_has_not_finished(tmp_path: Path) -> None:
+    async with district(tmp_path, StillClock()) as (stage, cluster):
+        agent, desk = stage.agent_of(cluster), stage.air.drills.desk
+        drill = await desk.start(ADMIN, DrillDraft(at(cluster), words=WORDS))
+        desk.book.progress(agent, _said(last(stage), ProgressStage.FINISHED, drill.start, code="after_preempt"))
+        result = drill.results[agent]
+        assert (result.finished_at, result.code, result.answered, result.passed) == (None, "after_preempt", True, False)
+
+
 async def test_the_weekly_test_is_armed_once_and_made_up_for(tmp_path: Path) -> None:
     clock = StillClock()  # Friday, 10:00 there
     async with district(tmp_path, clock) as (stage, cluster):

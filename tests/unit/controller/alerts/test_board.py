@@ -38,6 +38,16 @@ def test_a_box_climbs_the_ladder_and_a_late_word_does_not_push_it_down() -> None
     assert set(one.rows()[0].times) == {"queued", "delivered", "verified", "started", "finished"}
 
 
+@pytest.mark.parametrize("code", ["stopped", "withdrawn"])
+def test_who_was_silenced_in_the_middle_has_not_finished(code: str) -> None:
+    one = board(1)
+    one.progress("a0.0", said("started"), START)
+    one.stopped(None, START)
+    one.progress("a0.0", said("finished", code=code), START)
+    (row,) = one.rows()
+    assert (row.state, row.code, row.sounded, row.rounds) == ("stopped", code, True, 0)
+
+
 def test_a_cluster_stands_where_its_best_box_stands() -> None:
     one = board(1, boxes=2)
     one.delivery("a0.0", "refused", "unknown_key", START)

@@ -7,10 +7,12 @@ import os
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlmodel import select
 
+from audio.errors import SpeechError
 from controller.services.alerts.desk import Composed
 from controller.services.alerts.model import CADENCE, AlertKind, AlertState, Origin, Repetition, Tone, Where, Words
 from controller.services.context import SYSTEM, Role, RoleGrant
@@ -20,6 +22,7 @@ from controller.store.tables import Audit
 from protocol.authority import roles_of
 from protocol.keys import Role as KeyRole
 from protocol.messages import ProgressStage
+from schedules.instants import Frames
 from schedules.ladder import Priority
 from tests.unit.controller.air_kit import ADMIN, command, until
 from tests.unit.controller.alerts.siren_hall import Hall, Talker, open_hall
@@ -220,6 +223,9 @@ async def test_one_alone_says_why_and_every_superior_is_told(tmp_path: Path) -> 
         assert told == {"chief", "minh"}
         (notice,) = notices.of(chief, unseen=True)
         assert "đường dây đứt" in notice.text
+        local = given.composed.at.astimezone(ZoneInfo("Asia/Ho_Chi_Minh"))
+        assert f"{local:%d/%m/%Y}" in notice.text
+        assert "+00:00" not in notice.text
         notices.see(chief, notice.id)
         assert notices.of(chief, unseen=True) == []
         await hall.drained()
@@ -350,6 +356,39 @@ async def test_words_are_spoken_while_composing_and_approved_by_who_confirms(tmp
         with pytest.raises(InvalidError) as refused:
             await hall.desk.compose(hall.lan, replace(draft, words=(Words("bru", "…ơ"),)))
         assert refused.value.code == "no_voice"
+
+
+class Couple(Talker):
+    """Speaks when two speak at once, and refuses one word."""
+
+    languages = ("en", "vi")
+
+    def __init__(self) -> None:
+        self.both = asyncio.Barrier(2)
+
+    async def speak(self, text: str, out: Path, *, language: str | None = None) -> Frames:
+        if "xyz" in text:
+            raise SpeechError("no such word", code="speech_failed")
+        async with asyncio.timeout(10):
+            await self.both.wait()
+        return await super().speak(text, out, language=language)
+
+
+async def test_languages_are_spoken_beside_each_other_in_their_order(tmp_path: Path) -> None:
+    async with open_hall(tmp_path) as hall:
+        hall.desk._composer._speaker._engine = Couple()
+        words = (Words("vi", "Đập vỡ, chạy ngay"), Words("en", "The dam broke. Run."))
+        draft = hall.draft(kind=AlertKind.TEXT, template=None, title="Vỡ đập", words=words)
+        composed = await hall.desk.compose(hall.lan, draft)
+        await until(lambda: hall.desk.get(hall.lan, composed.alert.id).state is AlertState.ARMED)
+        armed = hall.desk.get(hall.lan, composed.alert.id)
+        assert armed.message is not None
+        assert armed.twin is not None
+        assert (armed.message.languages, armed.twin.languages) == (("vi", "en"), ("vi", "en"))
+        failing = replace(draft, words=(Words("vi", "Chạy lên"), Words("en", "xyz")))
+        composed = await hall.desk.compose(hall.lan, failing)
+        await until(lambda: hall.desk.get(hall.lan, composed.alert.id).state is AlertState.EXPIRED)
+        assert hall.desk.get(hall.lan, composed.alert.id).fault == "speech_failed: no such word"
 
 
 async def test_a_policy_sends_templates_alone_and_superiors_are_told(tmp_path: Path) -> None:
