@@ -78,6 +78,16 @@ def test_what_hangs_from_the_shell_has_no_barriers(come: Come) -> None:
         expect(button).to_be_focused()
 
 
+def test_what_belongs_to_ones_account_has_no_barriers(come: Come) -> None:
+    person = come("xem")
+    page = person.go()
+    for name in ("Đổi mật khẩu", "Xác thực hai bước", "Phiên đăng nhập"):
+        page.get_by_role("banner").get_by_role("button", name="Tài khoản").click()
+        page.get_by_role("button", name=name).click()
+        expect(page.get_by_role("dialog").get_by_role("heading", name=name)).to_be_visible()
+        _looked_at(person, name)
+
+
 def test_a_cluster_asks_before_a_deed_without_barriers(come: Come, village: Village) -> None:
     person = come("quantri")
     page = person.go(f"cluster/{village.clusters['Ba Nang 1']}")
