@@ -54,8 +54,9 @@ class Crowd:
         if not self._hold_s:
             return
         now = asyncio.get_running_loop().time()
+        started = now + max(self._hold_s, min(until_s, LONGEST_S))
         for rank, queue in self._queues.items():
-            queue.hold(now + (self._hold_s if rank is Rank.PAPER else max(self._hold_s, min(until_s, LONGEST_S))))
+            queue.hold(now + self._hold_s if rank is Rank.PAPER else started)
 
     def later(self, rank: Rank, act: Callable[[], None]) -> None:
         """Call ``act`` in its turn; now, if there is no crowd. It must be quick and must not raise."""

@@ -16,6 +16,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 from protocol.items import DayDocument, DayLike, day_sha256, decode_day, decode_item, encode_day, encode_item
@@ -299,4 +300,13 @@ def kind_of(document: Document) -> DocumentKind:
 
 def body_sha256(body: bytes) -> str:
     """SHA-256 of a document's bytes, in hex: what a manifest names its settings by."""
+    return _remembered_sha256(body) if len(body) <= _SHARED_BYTES else _sha256(body)
+
+
+def _sha256(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
+
+
+#: The same order is judged by many agents of a process (a swarm's).
+_SHARED_BYTES = 16_384
+_remembered_sha256 = lru_cache(maxsize=64)(_sha256)

@@ -116,12 +116,15 @@ class SigningKey:
         return self._private.sign(message)
 
 
+_loaded = lru_cache(maxsize=256)(Ed25519PublicKey.from_public_bytes)
+
+
 def verifies(public: bytes, signature: bytes, message: bytes) -> bool:
     """Whether ``signature`` is that of ``public`` over ``message``; anything malformed is simply not."""
     if len(public) != PUBLIC_KEY_BYTES or len(signature) != SIGNATURE_BYTES:
         return False
     try:
-        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+        _loaded(public).verify(signature, message)
     except (InvalidSignature, ValueError):
         return False
     return True

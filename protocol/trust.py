@@ -22,8 +22,9 @@ only then becomes part of it. Invariants, each with a test that names it:
 11. ``restore_*`` accepts from the agent's own disk exactly the bytes that were accepted before, and nothing else.
 
 One owner calls ``verify``, persists, and calls ``commit``. Orders that only silence may be acted upon between verify
-and persisting (DESIGN: STOP acts, then persists), and so may a start that is persisted in its lead, if its number is
-above all that was acted upon.
+and persisting (DESIGN: STOP acts, then persists), and so may an emergency in trusted time, if its number is above all
+that was acted upon: a power cut before it is persisted makes it unknown, and it is sounded again as what it
+interrupted would be.
 """
 
 from __future__ import annotations

@@ -18,7 +18,6 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import replace
-from datetime import timedelta
 from typing import Protocol, TypeVar
 
 import structlog
@@ -32,19 +31,11 @@ RECORDS_WAITING = 5_000
 FIRST_RETRY_S = 1.0
 LAST_RETRY_S = 30.0
 
-#: A card takes less for a small write, unless it is worn.
-CARD = timedelta(milliseconds=100)
-
 Result = TypeVar("Result")
 
 
 class Ledger(Protocol):
     """Where decisions are written down. :class:`Keeper` in an agent, a list in a test."""
-
-    @property
-    def within(self) -> timedelta:
-        """What is given to it is as a rule durable after this."""
-        ...
 
     def post(self, batch: Batch) -> None:
         """Write ``batch`` soon, after all that was given before."""
@@ -61,8 +52,6 @@ class Ledger(Protocol):
 
 class Keeper:
     """The one writer of one agent's :class:`~agent.cache.state.StateStore`. Run :meth:`run` as a supervised task."""
-
-    within = CARD
 
     def __init__(self, store: StateStore, executor: Executor) -> None:
         self._store = store

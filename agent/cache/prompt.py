@@ -7,7 +7,6 @@ call returns; order, answers and failures are the same as :class:`~agent.cache.k
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import TypeVar
 
 from agent.cache.keeper import Keeper
@@ -19,8 +18,6 @@ Result = TypeVar("Result")
 
 class PromptKeeper(Keeper):
     """What could not be written waits in the queue of its base, and what comes after it too."""
-
-    within = timedelta(0)
 
     def post(self, batch: Batch) -> None:
         """See :class:`~agent.cache.keeper.Ledger`."""

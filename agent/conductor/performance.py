@@ -106,7 +106,8 @@ class Performance:
         for act in self.stage.acts:
             now = wanted.get(act.key)
             if now is not None:
-                act.sounding = replace(act.sounding, ends=now.ends, fade=now.fade)
+                if (act.sounding.ends, act.sounding.fade) != (now.ends, now.fade):
+                    act.sounding = replace(act.sounding, ends=now.ends, fade=now.fade)
             elif not act.stopping and not self._ends_by_itself(act, now_us):
                 self.stage.stop(act)
         if sounding is not None and self.stage.of(key_of(sounding)) is None:

@@ -4,9 +4,10 @@ Rules kept here:
 
 1. One document after the other: verify, write down, commit, act. The queue is bounded (:data:`WAITING`); beyond it
    an offer is refused as ``busy``, and the controller offers it again.
-2. What only silences (STOP, withdraw, close of a stream) is acted on between verifying and writing down, ahead of
-   everything that waits. An emergency whose start lies ahead is armed then, and written down in its lead; not if an
-   order with a higher number was acted on before it, or if there is no room to write it down.
+2. What only silences (STOP, withdraw, close of a stream) and an emergency are acted on between verifying and writing
+   down, ahead of everything that waits; as a rule an emergency is written down in its lead, and one that came late does
+   not wait for a card. Not so if the time is not trusted, an order with a higher number was acted on before, or there
+   is no room to write it down.
 3. The very bytes that are in force already are acknowledged and nothing else happens; anything older is refused,
    reported, and never sounds.
 
@@ -83,7 +84,7 @@ class Clerk:
     def offer(self, message: Offer) -> None:
         """Take a document off the wire. Never waits."""
         kind = _KINDS[type(message)]
-        if kind in {DocumentKind.COMMAND, DocumentKind.STREAM_OPEN}:
+        if kind is DocumentKind.STREAM_OPEN:
             self._o.crowd.hurry()
         envelope = message.envelope.encode()
         order = self._register.find(envelope)
@@ -170,7 +171,7 @@ class Clerk:
         command = verified.document
         number = Reference(command.term, command.seq)
         if isinstance(command.order, PlayOrder) and not (
-            self._has_lead(command) and self._has_room() and number > self._obeyed_last
+            self._o.wall.trusted and _is_urgent(command) and self._has_room() and number > self._obeyed_last
         ):
             self._enqueue(DocumentKind.COMMAND, lambda: self._order(verified, act=True))
             return
@@ -179,14 +180,8 @@ class Clerk:
             self._o.conductor.hush(command)
         else:
             self._o.conductor.take(command)
-            self._hurry(command)
+        self._let_pass(command)
         self._enqueue(DocumentKind.COMMAND, lambda: self._obeyed(verified), obeyed=True)
-
-    def _has_lead(self, command: Command) -> bool:
-        """An emergency with time enough to be written down before it sounds."""
-        if not isinstance(command.order, PlayOrder) or not _is_urgent(command):
-            return False
-        return self._o.wall.trusted and command.order.item.start - self._o.stamp() > self._o.ledger.within
 
     async def _obeyed(self, verified: Verified[Command]) -> None:
         """The paperwork of what was acted on: what came of it is on the disk before its number is."""
@@ -209,10 +204,12 @@ class Clerk:
         self._answers.accept(verified.kind, command.term, command.seq)
         self._o.pin_soon()
 
-    def _hurry(self, command: Command) -> None:
-        """Until it starts nothing else is begun here."""
+    def _let_pass(self, command: Command) -> None:
+        """Nothing else is begun here before the neighbours have it too, and what is to start has started."""
+        ahead = 0.0
         if isinstance(command.order, PlayOrder):
-            self._o.crowd.hurry((command.order.item.start - self._o.stamp()).total_seconds() + _STARTED_S)
+            ahead = (command.order.item.start - self._o.stamp()).total_seconds() + _STARTED_S
+        self._o.crowd.hurry(ahead)
 
     async def _stream_open(self, envelope: bytes) -> None:
         try:

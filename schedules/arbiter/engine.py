@@ -70,15 +70,20 @@ def _taken(state: State, situation: Situation, now: datetime) -> tuple[State, tu
 
 def _decided(state: State, run: Run, now: datetime, events: tuple[Event, ...]) -> tuple[State, Decision]:
     if now < run.situation.ready_from:
-        first = _Upcoming(run.sounding, (), run.freeze()) if run.sounding is not None else _upcoming(run, None)
+        begun = run.freeze()
+        if run.sounding is not None:
+            first = _Upcoming(run.sounding, (), begun)
+        else:
+            first = _upcoming(begun, run.situation, None)
         return state, Decision(None, first.sounding, amplifier=False, until=run.now, events=events, then=first.state)
     run.to(max(now, run.now))
-    return run.freeze(), _decision(run, events)
+    reached = run.freeze()
+    return reached, _decision(run, reached, events)
 
 
-def _decision(run: Run, events: tuple[Event, ...]) -> Decision:
+def _decision(run: Run, reached: State, events: tuple[Event, ...]) -> Decision:
     now, current = run.now, run.sounding
-    after = _upcoming(run, current)
+    after = _upcoming(reached, run.situation, current)
     upcoming = after.sounding
     lead, tail = run.situation.settings.amplifier.lead, run.situation.settings.amplifier.tail
     warm_from = None if upcoming is None else upcoming.since - lead
@@ -101,8 +106,8 @@ class _Upcoming(NamedTuple):
     state: State | None = None
 
 
-def _upcoming(run: Run, current: Sounding | None) -> _Upcoming:
-    future = run.fork()
+def _upcoming(state: State, situation: Situation, current: Sounding | None) -> _Upcoming:
+    future = Run(state, situation)
     for _ in range(LOOK_AHEAD_STEPS):
         change = future.next_change()
         if change is None:

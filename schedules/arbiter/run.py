@@ -80,10 +80,6 @@ class Run:
         state = self._book.freeze()
         return state if self._following is None else state.with_following(self._s, *self._following)
 
-    def fork(self) -> Run:
-        """A run that may go on into the future without disturbing this one."""
-        return Run(self.freeze(), self._s)
-
     # -- time -----------------------------------------------------------------------------------------------
 
     def begin(self) -> None:

@@ -23,10 +23,9 @@ from tests.system.desk import Desk, rows
 from tests.system.processes import BIN, Process, run, wait_until
 from tests.system.siren_desk import as_officer, composed, held, officer, swarm, template
 
-pytestmark = [pytest.mark.system, pytest.mark.slow]
-
 BOXES = 3
 LONG = os.environ.get("LOA_FAULT") == "long"
+pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(3_600 if LONG else 300)]
 ROUNDS = 50 if LONG else 2
 #: After the restart every box that is there must sound within this.
 SOUND_S = 10.0

@@ -126,8 +126,6 @@ class StoredMedia:
 class WritingLedger:
     """Writes to the real store at once; can be told to fail."""
 
-    within = timedelta(0)
-
     def __init__(self, store: StateStore) -> None:
         self._store = store
         self.batches: list[Batch] = []

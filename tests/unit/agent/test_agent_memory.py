@@ -168,7 +168,7 @@ async def test_an_emergency_sounds_although_the_disk_fails(tmp_path: Path, monke
         act = conductor.heard()
         assert act is not None
         assert act.sounding.priority is Priority.EMERGENCY_STORED
-        assert agent.watch.has("storage_failing")
+        await eventually(lambda: agent.watch.has("storage_failing"))
         monkeypatch.undo()
 
 

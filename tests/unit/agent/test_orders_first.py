@@ -1,4 +1,4 @@
-"""An emergency with a lead is armed before it is written down; nothing of that loses a sound or makes one twice."""
+"""An emergency is armed before it is written down; nothing of that loses a sound or makes one twice."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from agent.link.clerk import WAITING
 from protocol.codec import seal_document
 from protocol.documents import Command, StopOrder
 from protocol.messages import AckOutcome
+from schedules.ladder import Priority
 from tests.unit.agent.post import ACCEPTED, NOW, Post, alarm
+from tests.unit.agent.rehearsal import Rehearsal, SimClock
 from tests.unit.protocol import district as d
 
 LEAD = timedelta(milliseconds=400)
@@ -43,6 +45,23 @@ def test_it_is_armed_before_anything_is_written_and_then_its_start_is_written_be
     assert [ack.outcome for ack in post.acks] == [AckOutcome.ACCEPTED]
     post.stage.run_for(10)
     assert outcomes(post) == ["played"]
+
+
+def test_what_comes_late_does_not_wait_for_the_disk_either() -> None:
+    post = Post()
+    post.bring(sealed(alarm(start=NOW - timedelta(milliseconds=1), seconds=5)))
+    assert (armed(post), post.acks) == (1, [])
+    post.write()
+    post.stage.run_for(10)
+    assert outcomes(post) == ["played"]
+
+
+def test_without_trusted_time_it_is_written_down_first() -> None:
+    post = Post(Rehearsal(clock=SimClock(NOW), trusted=False))
+    post.bring(sealed(ahead()))
+    assert armed(post) == 0
+    post.write()
+    assert armed(post) == 1
 
 
 def test_what_was_armed_and_not_written_is_unknown_after_a_power_cut_and_taken_when_it_is_offered_again() -> None:
@@ -92,7 +111,8 @@ def test_a_stop_before_it_is_written_and_before_it_sounds_leaves_silence() -> No
 def test_what_cannot_be_written_down_for_want_of_room_is_not_armed_either() -> None:
     post = Post()
     for number in range(WAITING):
-        post.bring(sealed(alarm(start=NOW - timedelta(seconds=1), seq=ACCEPTED + 1 + number)))
+        programme = alarm(Priority.PROGRAMME, start=NOW + LEAD, seq=ACCEPTED + 1 + number)
+        post.bring(seal_document(programme, d.PLAN))
     post.bring(sealed(ahead(ACCEPTED + WAITING + 1)))
     assert armed(post) == 0
     assert [ack.code for ack in post.acks] == ["busy"]
