@@ -76,7 +76,7 @@ async def open_foundation(
             db = await _open_database(config, clock)
             try:
                 guarded = SECOND_FACTOR_VERBS if config.second_factor_required else frozenset[Permission]()
-                directory = Directory(guarded=guarded)
+                directory = Directory(guarded=guarded, own_passwords=not config.demo_logins)
                 async with db.read() as session:
                     await directory.load(session)
                 yield Foundation(config, clock, RunClock(clock), vault, sealer, journal, db, directory, own_passwords)

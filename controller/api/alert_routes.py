@@ -20,6 +20,7 @@ from controller.api.alert_shapes import (
     review_view,
     row_view,
 )
+from controller.api.languages import tongue_of
 from controller.api.routing import Call, Route, route
 from controller.api.schema import Empty, Page, PageQuery, Schema, paginate
 from controller.services.alerts.board import Board
@@ -149,11 +150,11 @@ class AlertRoutes:
 
     async def review(self, call: Call[AlertShape, Empty]) -> ReviewView:
         """What it would do."""
-        return review_view(self._desk.review(call.actor, call.body.draft()))
+        return review_view(self._desk.review(call.actor, call.body.draft()), tongue_of(call.request))
 
     async def review_of(self, call: Call[Empty, Empty]) -> ReviewView:
         """What the second person sees."""
-        return review_view(self._desk.review_of(self._alert(call)))
+        return review_view(self._desk.review_of(self._alert(call)), tongue_of(call.request))
 
     async def recorded(self, call: Call[Empty, KeyQuery]) -> RecordedView:
         """Whether a request was recorded."""
@@ -285,7 +286,7 @@ class AlertRoutes:
         return board
 
     def _view(self, alert: Alert, code: str | None = None) -> AlertView:
-        return alert_view(alert, self._desk.board(alert.id), code, self._now())
+        return alert_view(alert, self._desk.board(alert.id), self._directory, code, self._now())
 
     def _now(self) -> datetime:
         return self._clock.now()

@@ -23,11 +23,13 @@ from controller.services.alerts.model import (
     Message,
     Origin,
     Repetition,
+    Step,
     Tone,
     Where,
     Words,
 )
 from controller.services.alerts.review import Replaced, Review
+from controller.services.alerts.wording import Tongue, cautions_of, sentence_of
 from controller.services.directory import Directory
 
 _DAY_S = 24 * 3600
@@ -162,7 +164,7 @@ class ReplacedView(Schema):
 class ReviewView(Schema):
     """What to look at before a confirmation."""
 
-    sentence: str = Field(description="Read it aloud before you confirm")
+    sentence: str = Field(description="Read it aloud before you confirm; in the language of Accept-Language: vi or en")
     clusters: int
     areas: tuple[AreaCountView, ...]
     offline: tuple[str, ...]
@@ -185,7 +187,8 @@ class ReviewView(Schema):
 class StepView(Schema):
     """Who, when, why."""
 
-    by: str
+    by: str = Field(description="The sign-in name")
+    display_name: str = Field(description="What people call them; empty = nothing else is known")
     at: datetime
     reason: str
 
@@ -259,11 +262,11 @@ class BoardView(Schema):
     rows: tuple[RowView, ...]
 
 
-def review_view(review: Review) -> ReviewView:
-    """A review for people."""
+def review_view(review: Review, tongue: Tongue) -> ReviewView:
+    """A review for people, in their language."""
     every = review.repetition.every
     return ReviewView(
-        sentence=review.sentence,
+        sentence=sentence_of(review, tongue),
         clusters=len(review.clusters),
         areas=tuple(AreaCountView.model_validate(each) for each in review.areas),
         offline=review.offline,
@@ -280,7 +283,7 @@ def review_view(review: Review) -> ReviewView:
         stocked=review.stocked,
         unstocked=review.unstocked,
         replaces=tuple(_replaced_view(each) for each in review.replaces),
-        cautions=tuple(CautionView.model_validate(each) for each in review.cautions),
+        cautions=tuple(CautionView.model_validate(each) for each in cautions_of(review, tongue)),
     )
 
 
@@ -288,7 +291,7 @@ def _replaced_view(old: Replaced) -> ReplacedView:
     return ReplacedView(alert_id=old.alert.id, title=old.alert.title, ends=len(old.ends), goes_on=len(old.goes_on))
 
 
-def alert_view(alert: Alert, board: Board | None, code: str | None, now: datetime) -> AlertView:
+def alert_view(alert: Alert, board: Board | None, directory: Directory, code: str | None, now: datetime) -> AlertView:
     """An alert for people."""
     every = alert.repetition.every
     started = 0 if board is None else board.sounded()
@@ -301,13 +304,13 @@ def alert_view(alert: Alert, board: Board | None, code: str | None, now: datetim
         priority=int(alert.priority),
         clusters=len(alert.clusters),
         languages=() if alert.message is None else alert.message.languages,
-        composed=_step(alert.composed.by.name, alert.composed.at, alert.composed.reason),
+        composed=_step(alert.composed, directory),
         code=code,
         code_expires=alert.code_expires,
-        given=None if alert.given is None else _step(alert.given.by.name, alert.given.at, alert.given.reason),
+        given=None if alert.given is None else _step(alert.given, directory),
         start=alert.start,
         expires=alert.expires,
-        ended=None if alert.ended is None else _step(alert.ended.by.name, alert.ended.at, alert.ended.reason),
+        ended=None if alert.ended is None else _step(alert.ended, directory),
         length_s=round(alert.length / 48_000, 1),
         times=alert.repetition.times,
         every_s=None if every is None else int(every.total_seconds()),
@@ -373,8 +376,10 @@ def _sounds(message: Message | None) -> tuple[str, ...]:
     return () if message is None else tuple(each.clip.sha256 for each in message.spoken)
 
 
-def _step(by: str, at: datetime, reason: str) -> StepView:
-    return StepView(by=by, at=at, reason=reason)
+def _step(step: Step, directory: Directory) -> StepView:
+    user = directory.users.get(step.by.user_id)
+    called = "" if user is None else user.display_name
+    return StepView(by=step.by.name, display_name=called, at=step.at, reason=step.reason)
 
 
 class TemplateShape(Schema):

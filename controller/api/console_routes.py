@@ -80,7 +80,7 @@ class ConsoleRoutes:
                   summary="Sign a browser in: the session comes as a cookie"),
             route("POST", f"{path}/demo", "openDemoSession", Access.PUBLIC, self.open_demo, body=DemoDoor, returns=Me,
                   errors=(ForbiddenError, NotFoundError), summary="Sign a browser in without a password, in a demo"),
-            route("DELETE", path, "closeSession", Access.SIGNED_IN, self.close, errors=(NotFoundError,),
+            route("DELETE", path, "closeSession", Access.NEWCOMER, self.close, errors=(NotFoundError,),
                   summary="Sign a browser out"),
         )  # fmt: skip
 

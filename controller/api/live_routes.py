@@ -179,8 +179,7 @@ class LiveRoutes:
 
     async def list_tapes(self, call: Call[Empty, PageQuery]) -> Page[TapeView]:
         """Recordings, newest first."""
-        rows = list(enumerate(await self._tapes.listed(call.actor)))
-        return paginate(rows, call.query, key=lambda row: f"{row[0]:06d}", show=lambda row: _tape(row[1]))
+        return paginate(await self._tapes.listed(call.actor), call.query, key=_newest_first, show=_tape)
 
     async def get_tape(self, call: Call[Empty, Empty]) -> TapeView:
         """One recording."""
@@ -203,6 +202,11 @@ class LiveRoutes:
             clusters=tuple(sorted(view.clusters)),
             unreached=tuple(sorted(self._desk.unreached(session))),
         )
+
+
+def _newest_first(row: AirTape) -> str:
+    """A text that sorts the newest first, and stays where it is while newer ones come."""
+    return f"{10**17 - int(row.started_at.timestamp() * 1e6):017d}{row.id}"
 
 
 def _tape(row: AirTape) -> TapeView:

@@ -54,7 +54,7 @@ def me_of(directory: Directory, actor: Actor, csrf: str | None) -> Me:
         grants=tuple(GrantView(role=grant.role, area_id=grant.area_id) for grant in actor.grants),
         permissions={verb: _reach(actor, verb) for verb in Permission if actor.granted(verb)},
         csrf=csrf,
-        must_change_password=user.must_change,
+        must_change_password=actor.must_change,
         second_factor=SecondFactorView(
             enrolled=user.second_factor, required=directory.wants_second_factor(actor), given=actor.second_factor
         ),

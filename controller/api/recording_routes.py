@@ -9,6 +9,7 @@ from aiohttp import web
 from pydantic import Field, StringConstraints, ValidationError
 
 from audio.speech import MAX_TEXT
+from controller.api.credentials import credential_of
 from controller.api.routing import Call, Route, route
 from controller.api.schema import Empty, Id, Line, OptionalLine, Page, PageQuery, Schema, paginate
 from controller.api.uploads import Received, receiving
@@ -62,7 +63,11 @@ class RecordingChange(Schema):
 
 
 class Verdict(Schema):
-    """A decision about exactly the bytes that were listened to."""
+    """A decision about exactly the bytes that were listened to.
+
+    In a browser's session an approval is refused (409 ``not_heard``) unless the sound was fetched whole, as long ago as
+    hearing it takes. Who approves with a token vouches for having heard it; the audit log says ``"heard": false``.
+    """
 
     sha256: Sha256
     decision: Literal["approved", "rejected"]
@@ -153,7 +158,7 @@ class RecordingRoutes:
                   raw_returns="audio/ogg", errors=(*missing, ConflictError), summary="Listen to it (Ogg Opus, ranges)"),
             route("POST", f"{one}/decision", "decideRecording", approve, self.decide, body=Verdict,
                   returns=RecordingView, errors=(*missing, ConflictError, InvalidError),
-                  summary="Approve or reject exactly these bytes"),
+                  summary="Approve or reject exactly these bytes; a browser's session must have heard them"),
             route("DELETE", one, "archiveRecording", draft, self.archive, errors=(*missing, ConflictError),
                   summary="Take it out of use"),
         )  # fmt: skip
@@ -202,18 +207,21 @@ class RecordingRoutes:
 
     async def sound(self, call: Call[Empty, SoundQuery]) -> web.StreamResponse:
         """The file, with ranges."""
-        path = await self._recordings.sound(call.actor, call.path["recording_id"], call.query.sha256)
-        return web.FileResponse(path, headers={"Content-Type": "audio/ogg"})
+        recording, part = call.path["recording_id"], _part(call.request)
+        path = await self._recordings.sound(call.actor, recording, call.query.sha256, part=part)
+        # Heard from a browser's memory, it would not be known to have been heard.
+        return web.FileResponse(path, headers={"Content-Type": "audio/ogg", "Cache-Control": "no-store"})
 
     async def decide(self, call: Call[Verdict, Empty]) -> RecordingView:
         """Approve or reject."""
-        body = call.body
+        body, shown = call.body, credential_of(call.request)
         entry = await self._recordings.decide(
             call.actor,
             call.path["recording_id"],
             body.sha256,
             approved=body.decision == "approved",
             reason=body.reason,
+            must_have_heard=shown is not None and shown.cookie,
         )
         return self._view(entry)
 
@@ -250,6 +258,14 @@ class RecordingRoutes:
     def _name(self, user_id: str) -> str:
         user = self._directory.users.get(user_id)
         return user_id if user is None else user.display_name or user.name
+
+
+def _part(request: web.Request) -> slice:
+    """The bytes that a request asks for; none when it does not make sense."""
+    try:
+        return request.http_range
+    except ValueError:
+        return slice(0, 0)
 
 
 def _new(query: RecordingUpload, received: Received) -> NewRecording:

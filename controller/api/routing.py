@@ -5,9 +5,10 @@ Rules kept here:
 1. A :class:`Route` names method, path, operation id, the right it needs, the shapes it takes and gives, and the errors
    it may answer with. The OpenAPI document (:mod:`controller.api.openapi`) is made from the same values.
 2. The right is checked here coarsely (granted over any area at all); the use-case checks it for the very area.
-3. What a browser's cookie vouches for is refused when no page of ours asked for it (:mod:`controller.api.credentials`).
-4. Bodies are bounded in size and time before they are parsed. Whatever goes wrong answers problem+json.
-5. A handler gets a :class:`Call` and returns a shape (or None, or its own ``web.StreamResponse`` for files).
+3. Who has not chosen their own password yet does that, looks at who they are, or leaves; nothing else.
+4. What a browser's cookie vouches for is refused when no page of ours asked for it (:mod:`controller.api.credentials`).
+5. Bodies are bounded in size and time before they are parsed. Whatever goes wrong answers problem+json.
+6. A handler gets a :class:`Call` and returns a shape (or None, or its own ``web.StreamResponse`` for files).
 
 Not here: use-cases; the token's meaning (``authenticate`` is given in).
 """
@@ -32,6 +33,7 @@ from controller.services.errors import (
     FieldProblem,
     ForbiddenError,
     InvalidError,
+    PasswordChangeError,
     SecondFactorError,
     ServiceError,
     UnauthenticatedError,
@@ -50,6 +52,7 @@ class Access(StrEnum):
 
     PUBLIC = "public"
     SIGNED_IN = "signed_in"
+    NEWCOMER = "newcomer"  # signed in, be it with a password that somebody else made
 
 
 BodyT = TypeVar("BodyT", bound=Schema)
@@ -225,6 +228,8 @@ class Dispatcher:
         if shown is None or who is None:
             raise UnauthenticatedError("sign in first (POST /api/v1/login), or again: the token is unknown or expired")
         check_not_forged(request, shown)
+        if who.must_change and one.permission is not Access.NEWCOMER:
+            raise PasswordChangeError
         if isinstance(one.permission, Permission) and not who.may_somewhere(one.permission):
             if who.granted(one.permission):
                 raise SecondFactorError

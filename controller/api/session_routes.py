@@ -90,13 +90,13 @@ class SessionRoutes:
 
     def table(self) -> tuple[Route, ...]:
         """Every operation of this chapter."""
-        mine = Access.SIGNED_IN
+        mine, newcomer = Access.SIGNED_IN, Access.NEWCOMER
         return (
             route("POST", "/api/v1/login", "login", Access.PUBLIC, self.login, summary="Sign in", body=LoginRequest,
                   returns=TokenView, errors=(UnauthenticatedError, TooManyError, BusyError)),
-            route("POST", "/api/v1/logout", "logout", mine, self.logout, summary="Sign out"),
-            route("GET", "/api/v1/me", "getMe", mine, self.me, summary="Who am I", returns=Me),
-            route("PUT", "/api/v1/me/password", "changePassword", mine, self.change_password,
+            route("POST", "/api/v1/logout", "logout", newcomer, self.logout, summary="Sign out"),
+            route("GET", "/api/v1/me", "getMe", newcomer, self.me, summary="Who am I", returns=Me),
+            route("PUT", "/api/v1/me/password", "changePassword", newcomer, self.change_password,
                   summary="Change one's own password", body=PasswordChange,
                   errors=(ForbiddenError, InvalidError, TooManyError, BusyError)),
             route("GET", "/api/v1/sessions", "listSessions", mine, self.list_sessions, summary="One's own sessions",

@@ -57,7 +57,9 @@ def login(
         line({"user_id": answer["user_id"], "name": answer["name"], "expires": answer["expires"], "url": target})
     note(f"signed in to {target} as {answer['name']} until {answer['expires']} ({path})")
     if answer["must_change_password"]:
-        note("This password was made for you; choose your own: loa-controller user password")
+        note(
+            "This password was made for you; nothing else goes before you choose your own: loa-controller user password"
+        )
 
 
 def logout() -> None:

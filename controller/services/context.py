@@ -121,6 +121,7 @@ class Actor:
     token_hash: str | None = None  # the session they came with
     second_factor: bool = False  # it was opened with one
     withheld: frozenset[Permission] = frozenset()  # granted by a role, and not in this session
+    must_change: bool = False  # somebody else made their password: they choose their own before anything else
 
     @property
     def audit_name(self) -> str:

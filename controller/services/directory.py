@@ -56,9 +56,15 @@ _Entry = TypeVar("_Entry", AreaEntry, ClusterEntry)
 class Directory:
     """The memory of places, agents and people. See the module's rules."""
 
-    def __init__(self, *, guarded: frozenset[Permission] = frozenset()) -> None:
-        """Prepare; ``guarded`` verbs are withheld from sessions that were opened without a second factor."""
+    def __init__(self, *, guarded: frozenset[Permission] = frozenset(), own_passwords: bool = True) -> None:
+        """Prepare.
+
+        Args:
+            guarded: verbs that are withheld from sessions that were opened without a second factor.
+            own_passwords: people choose a password of their own before anything else; in a demo nobody has one.
+        """
         self._guarded = guarded
+        self._own_passwords = own_passwords
         self.areas: dict[str, AreaEntry] = {}
         self.clusters: dict[str, ClusterEntry] = {}
         self.agents: dict[str, AgentEntry] = {}
@@ -186,7 +192,8 @@ class Directory:
     def actor(self, user: UserEntry, token_hash: str, *, second_factor: bool) -> Actor:
         """A user in a session. What a session without a second factor may not use is decided here and nowhere else."""
         withheld = frozenset() if second_factor else self._guarded
-        return Actor(user.id, user.name, user.grants, token_hash, second_factor, withheld)
+        must_change = user.must_change and self._own_passwords
+        return Actor(user.id, user.name, user.grants, token_hash, second_factor, withheld, must_change)
 
     def wants_second_factor(self, actor: Actor) -> bool:
         """Whether a role of theirs holds what is withheld from sessions without one."""

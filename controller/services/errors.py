@@ -5,6 +5,7 @@
   * UnauthenticatedError (401): nobody is signed in, or no longer
   * ForbiddenError (403): signed in, but without the right
     * SecondFactorError: the right is there, but not in a session without a second factor
+    * PasswordChangeError: somebody else made their password
   * NotFoundError (404): there is no such thing
   * ConflictError (409): it contradicts what is there now
   * TooManyError (429): too many tries; wait
@@ -71,6 +72,18 @@ class SecondFactorError(ForbiddenError):
         super().__init__(
             "alerts and drills need a second factor: set one up in your account (or: loa-controller user "
             "second-factor), or sign in again with your code. STOP works without"
+        )
+
+
+class PasswordChangeError(ForbiddenError):
+    """Somebody else made the password: nothing goes before choosing one's own."""
+
+    code = "password_change_required"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "your password was made by somebody else; choose your own first (PUT /api/v1/me/password, or: "
+            "loa-controller user password)"
         )
 
 

@@ -8,6 +8,8 @@ Rules kept here:
 3. Replacing the sound makes it another sound: the old approval says nothing about it, and plans leave it out until it
    is approved again.
 4. A recording that a programme uses is not archived.
+5. Who approves at the console has heard it (:mod:`controller.services.hearing`); who approves by a program vouches for
+   that, and the audit log tells the two apart.
 
 Not here: how files become sound (:mod:`controller.services.intake`).
 """
@@ -25,12 +27,15 @@ from controller.services.catalogue import Catalogue, Decision, RecordingEntry
 from controller.services.context import SYSTEM, Actor, Clock, Permission
 from controller.services.directory import Directory
 from controller.services.errors import ConflictError, FieldProblem, InvalidError, NotFoundError
+from controller.services.hearing import Hearings
 from controller.services.intake import Ingests, Intake, Job, Progress, Refusal
 from controller.services.media_store import MediaStore
 from controller.store import Database, Transaction, tables
 from controller.store.ids import new_id
+from schedules.instants import SAMPLE_RATE
 
 _TEXT_SUFFIX: Final = ".txt"
+_NOTHING: Final = slice(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,7 @@ class RecordingService:
         self._store = store
         self._clock = clock
         self._speech = speech
+        self._hearings = Hearings()
         #: Who else uses recordings: each tells the titles of what would miss one.
         self.used_by: list[Callable[[str], tuple[str, ...]]] = []
         self.intake = Intake(store, ingestor, speech, self._finish, keep_originals=keep_originals)
@@ -131,8 +137,10 @@ class RecordingService:
         titles = (title for ask in self.used_by for title in ask(recording_id))
         return (*programmes, *(Use("template", None, title) for title in titles))
 
-    async def sound(self, actor: Actor, recording_id: str, sha256: str | None = None) -> Path:
-        """The file to listen to; with ``sha256`` only if it is still that very sound.
+    async def sound(
+        self, actor: Actor, recording_id: str, sha256: str | None = None, *, part: slice = _NOTHING
+    ) -> Path:
+        """The file to listen to; with ``sha256`` only if it is still that very sound. ``part``: the bytes asked for.
 
         Raises:
             ConflictError: ``recording_not_ready``, or ``changed_since``.
@@ -146,6 +154,8 @@ class RecordingService:
             raise ConflictError("the recording was replaced meanwhile; load it again", code="changed_since")
         if not await self._store.has(entry.sha256 or ""):
             raise NotFoundError("the file is missing on the controller's disk; upload it again", code="media_missing")
+        now = self._clock.mono_us()
+        self._hearings.fetched(actor.user_id, entry.sha256 or "", part, entry.bytes or 0, now)
         return path
 
     async def create(self, actor: Actor, new: NewRecording, upload: Upload) -> RecordingEntry:
@@ -231,12 +241,20 @@ class RecordingService:
             return self._publish(tx, row, decision)
 
     async def decide(
-        self, actor: Actor, recording_id: str, sha256: str, *, approved: bool, reason: str = ""
+        self,
+        actor: Actor,
+        recording_id: str,
+        sha256: str,
+        *,
+        approved: bool,
+        reason: str = "",
+        must_have_heard: bool = False,
     ) -> RecordingEntry:
-        """Approve or reject exactly the bytes ``sha256``.
+        """Approve or reject exactly the bytes ``sha256``. ``must_have_heard``: an approval is held to rule 5.
 
         Raises:
-            ConflictError: ``recording_not_ready``, or ``changed_since`` when the recording is another sound by now.
+            ConflictError: ``recording_not_ready``, ``changed_since`` when the recording is another sound by now, or
+                ``not_heard``.
             InvalidError: a rejection without a reason (``no_reason``).
             NotFoundError, ForbiddenError: it is not there, or no right to approve in its area.
         """
@@ -250,7 +268,11 @@ class RecordingService:
             row = await tx.session.get_one(tables.Recording, recording_id)
             if row.sha256 != sha256 or row.state != "ready":
                 raise ConflictError("the recording was replaced since you listened; listen again", code="changed_since")
-            return self._publish(tx, row, self._decide(tx, row, actor, approved=approved, reason=reason))
+            if approved and must_have_heard:
+                self._require_heard(actor, row)
+            heard = must_have_heard if approved else None
+            decision = self._decide(tx, row, actor, approved=approved, reason=reason, heard=heard)
+            return self._publish(tx, row, decision)
 
     async def archive(self, actor: Actor, recording_id: str) -> None:
         """Take a recording out of use. The file and its history stay.
@@ -354,7 +376,22 @@ class RecordingService:
             tx.session.add(row)
             self._publish(tx, row, None)
 
-    def _decide(self, tx: Transaction, row: tables.Recording, actor: Actor, *, approved: bool, reason: str) -> Decision:
+    def _require_heard(self, actor: Actor, row: tables.Recording) -> None:
+        length_s = (row.frames or 0) / SAMPLE_RATE
+        now = self._clock.mono_us()
+        if not self._hearings.heard(actor.user_id, row.sha256 or "", row.bytes or 0, length_s, now):
+            raise ConflictError("listen to it from beginning to end first, then approve it", code="not_heard")
+
+    def _decide(
+        self,
+        tx: Transaction,
+        row: tables.Recording,
+        actor: Actor,
+        *,
+        approved: bool,
+        reason: str,
+        heard: bool | None = None,
+    ) -> Decision:
         decision = tables.Approval(
             recording_id=row.id,
             sha256=row.sha256 or "",
@@ -366,6 +403,8 @@ class RecordingService:
         tx.session.add(decision)
         own = row.created_by == actor.user_id
         said = {"sha256": decision.sha256, "reason": decision.reason, "own": own}
+        if heard is not None:
+            said["heard"] = heard
         tx.audit(f"recording.{'approve' if approved else 'reject'}", row.id, said)
         return Decision.of(decision)
 

@@ -175,7 +175,7 @@ class Sessions:
             entry = TokenEntry.of(row)
             tx.on_commit(lambda: self._directory.put_token(entry))
             tx.on_commit(lambda: self._directory.drop_tokens(surplus))
-        return SignedIn(token, actor, row.expires, user.must_change)
+        return SignedIn(token, actor, row.expires, actor.must_change)
 
     async def enter(self, user_id: str, *, label: str, second_factor: bool = False) -> SignedIn:
         """Sign a user in without asking for anything. Only for who has shown already who they are, and for demos.

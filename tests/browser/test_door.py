@@ -117,7 +117,7 @@ def test_the_banner_never_pretends(strict_desk: Desk, browser: Browser) -> None:
     page = person.go("fleet")
     expect(page.get_by_text("Trực tuyến")).to_be_visible()
     strict_desk.crash()
-    expect(page.get_by_role("alert").filter(has_text="Không liên lạc được với bộ điều khiển")).to_be_visible()
+    expect(page.get_by_role("alert").filter(has_text="Không liên lạc được với bộ điều khiển (lần cuối")).to_be_visible()
     expect(page.get_by_text("Trực tuyến")).to_be_hidden()
     person.shot("offline")
     assert person.barriers() == []

@@ -130,10 +130,10 @@ def test_an_alert_is_spoken_by_who_composed_it(browser: Browser, tmp_path: Path)
         box.start("--provisioning", card)
         speaking = stack.enter_context(with_microphone(browser.browser_type, tmp_path / "speech.wav"))
         people = []
-        for name in ("truc1", "truc2"):
+        for name, called in (("truc1", "Hồ Thị Lan, trực ban"), ("truc2", "")):
             person = Person(speaking, desk.url)
             stack.callback(person.close)
-            person.sign_in(name, newcomer(desk, name, ("duty_officer",), area))
+            person.sign_in(name, newcomer(desk, name, ("duty_officer",), area, display_name=called))
             people.append(person)
         composer, second = people
         composer.context.grant_permissions(["microphone"])
@@ -148,6 +148,7 @@ def test_an_alert_is_spoken_by_who_composed_it(browser: Browser, tmp_path: Path)
         mine.get_by_role("button", name="Soạn xong, lấy mã xác nhận").click()
         code = mine.get_by_label("Mã xác nhận", exact=True).inner_text()
         theirs.get_by_role("link", name="Xem và xác nhận").click()
+        expect(theirs.get_by_text("Hồ Thị Lan, trực ban (truc1) đã soạn cảnh báo này.")).to_be_visible()
         theirs.get_by_label("Mã 6 số của người soạn").press_sequentially(code)
         theirs.get_by_role("button", name="XÁC NHẬN, PHÁT NGAY").click()
         mine.get_by_role("link", name="Mở micrô, nói trực tiếp").click()

@@ -48,6 +48,7 @@ def test_from_the_first_word_to_every_box(come: Come) -> None:
     theirs.get_by_role("link", name=_TITLE).click()
     activate = theirs.get_by_role("button", name="Đưa vào sử dụng")
     expect(activate).to_be_disabled()
+    expect(theirs.get_by_role("button", name="Duyệt", exact=True)).to_have_count(2, timeout=_SLOW)  # both are spoken
     for _ in range(2):
         _hear_and_approve(theirs)
     approver.shot("template-approved")

@@ -17,6 +17,7 @@ from controller.cli.client import ApiClient, Login
 from tests.system.processes import BIN, Process, free_port, wait_until
 
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
+_PASSWORD = "mat khau cua nguoi quan tri"
 
 
 class Desk:
@@ -50,6 +51,9 @@ class Desk:
         if not self.token:
             with ApiClient(Login(self.url)) as api:
                 self.token = api.post("/api/v1/login", {"name": "admin", "password": self.password})["token"]
+            with self.api() as api:
+                api.put("/api/v1/me/password", {"old": self.password, "new": _PASSWORD})
+            self.password = _PASSWORD
 
     def api(self) -> ApiClient:
         return ApiClient(Login(self.url, self.token))

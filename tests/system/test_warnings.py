@@ -18,6 +18,7 @@ from controller.cap import Reading, Verdict, read_alerts
 from controller.cli.client import ApiClient, Login
 from tests.system.desk import Desk
 from tests.system.processes import BIN, ROOT, run, wait_until
+from tests.system.siren_desk import officer
 
 pytestmark = pytest.mark.system
 CORPUS = ROOT / "../shared/corpus/cap/sahana_Myanmar-Flood-MultiLanguage.xml"
@@ -47,11 +48,7 @@ class Officer:
     """A person with the rights of the duty officer."""
 
     def __init__(self, desk: Desk, name: str) -> None:
-        with desk.api() as admin:
-            body = {"name": name, "grants": [{"role": "duty_officer", "area_id": None}]}
-            password = admin.post("/api/v1/users", body)["password"]
-        with ApiClient(Login(desk.url)) as api:
-            self.login = Login(desk.url, api.post("/api/v1/login", {"name": name, "password": password})["token"])
+        self.login = Login(desk.url, officer(desk, name))
 
     def post(self, path: str, body: object) -> Any:
         with ApiClient(self.login) as api:

@@ -30,7 +30,7 @@ from controller.services.alerts.model import (
     Words,
 )
 from controller.services.alerts.places import Places
-from controller.services.alerts.review import Asked, Caution, Facts, Review, make_review
+from controller.services.alerts.review import Asked, Facts, Review, make_review
 from controller.services.alerts.watch import BoardRoom
 
 __all__ = [
@@ -49,7 +49,6 @@ __all__ = [
     "Board",
     "BoardRoom",
     "Category",
-    "Caution",
     "Composed",
     "Facts",
     "Message",

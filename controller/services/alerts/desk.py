@@ -363,7 +363,10 @@ class AlertDesk:
         """Notices about an alert that one person, or a policy, gave alone."""
         if alert.given is None:
             return
-        who = "Chính sách tự động" if alert.draft.origin.kind == "policy" else alert.given.by.name
+        by = alert.given.by
+        user = self._directory.users.get(by.user_id)
+        called = f"{user.display_name} ({by.name})" if user is not None and user.display_name else by.name
+        who = "Chính sách tự động" if alert.draft.origin.kind == "policy" else called
         text = (
             f"{who} đã tự phát cảnh báo “{alert.title}” tại {len(alert.clusters)} cụm loa lúc "
             f"{self._local(alert.given.at)} mà không có người thứ hai xác nhận. "

@@ -16,6 +16,9 @@ from controller.config import load_config
 from controller.services.passwords import Passwords
 from tests.unit.controller.desk import CHEAP, fresh_database, house_sounds
 
+#: Of everybody here, the first administrator ("admin") too.
+PASSWORD = "một mật khẩu dài"
+
 
 @dataclass(slots=True)
 class Staff:
@@ -44,9 +47,10 @@ class Staff:
 
     async def user(self, name: str, *grants: dict[str, Any]) -> Staff:
         """A new user with these roles, signed in."""
-        status, made = await self.call("POST", "/api/v1/users", {"name": name, "grants": list(grants)})
+        body = {"name": name, "password": PASSWORD, "grants": list(grants)}
+        status, made = await self.call("POST", "/api/v1/users", body)
         assert status == 201, made
-        return await self.login(name, made["password"])
+        return await self.login(name, PASSWORD)
 
     async def made(self, path: str, body: object) -> str:
         """The id of something just made."""
@@ -74,4 +78,8 @@ async def open_staff(
         tls = ssl.create_default_context(cafile=config.tls_folder / "staff.crt") if config.staff_tls else True
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls)) as http:
             assert controller.first_admin is not None
-            yield await Staff(controller, http).login(*controller.first_admin)
+            name, made = controller.first_admin
+            admin = await Staff(controller, http).login(name, made)
+            status, _ = await admin.call("PUT", "/api/v1/me/password", {"old": made, "new": PASSWORD})
+            assert status == 204
+            yield admin

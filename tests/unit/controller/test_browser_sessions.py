@@ -13,7 +13,7 @@ from controller.config import ConfigError, load_config
 from controller.services.door_watch import NOTED
 from controller.services.throttle import PER_ACCOUNT
 from tests.unit.controller.browser import Browser, open_browser
-from tests.unit.controller.staff import Staff, open_staff
+from tests.unit.controller.staff import PASSWORD, Staff, open_staff
 
 WORD = "một mật khẩu dài"
 
@@ -52,8 +52,7 @@ async def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(browser: Br
 
 async def test_under_tls_the_cookie_is_bound_to_this_host(tmp_path: Path) -> None:
     async with open_staff(tmp_path / "data", staff_tls=True) as staff, open_browser(staff) as browser:
-        assert staff.running.first_admin is not None
-        assert (await browser.sign_in(*staff.running.first_admin))[0] == 200
+        assert (await browser.sign_in("admin", PASSWORD))[0] == 200
         assert (browser.cookie.key, browser.cookie["secure"], browser.cookie["path"]) == ("__Host-loa", True, "/")
         assert (await browser.call("GET", "/api/v1/me"))[0] == 200
         plain = browser.url.replace("https://", "http://")
@@ -84,7 +83,7 @@ async def test_me_says_who_and_what_and_where(staff: Staff, lan: str, browser: B
     assert (mine["csrf"], mine["must_change_password"]) == (browser.csrf, False)
     assert browser.cookie.value not in str(mine)
     status, bearer = await staff.call("GET", "/api/v1/me")
-    assert (bearer["csrf"], bearer["must_change_password"]) == (None, True)
+    assert (bearer["csrf"], bearer["must_change_password"]) == (None, False)
 
 
 async def test_signing_in_rotates_the_session(staff: Staff, browser: Browser) -> None:
@@ -188,9 +187,7 @@ async def test_a_bearer_token_needs_no_more_than_itself(staff: Staff) -> None:
 @pytest.mark.parametrize("headers", [{"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}])
 async def test_another_site_cannot_sign_anybody_in(tmp_path: Path, path: str, headers: dict[str, str | None]) -> None:
     async with open_demo(tmp_path) as staff, open_browser(staff) as browser:
-        assert staff.running.first_admin is not None
-        name, password = staff.running.first_admin
-        body = {"role": "admin"} if path.endswith("demo") else {"name": name, "password": password}
+        body = {"role": "admin"} if path.endswith("demo") else {"name": "admin", "password": PASSWORD}
         status, answer = await browser.call("POST", path, body, headers=headers)
         assert (status, answer["code"]) == (403, "csrf_refused")
         assert not browser.cookies
@@ -247,6 +244,10 @@ async def test_doors_without_a_password_are_the_demos_alone(tmp_path: Path) -> N
         status, me = await browser.call("POST", "/api/v1/session/demo", {"role": "admin"})
         assert (status, me["name"]) == (200, "admin")
         assert (await browser.call("POST", "/api/v1/session/demo", {"role": "editor"}))[0] == 404
+        await staff.made("/api/v1/users", {"name": "phat-thanh", "grants": [{"role": "editor"}]})
+        _, me = await browser.call("POST", "/api/v1/session/demo", {"role": "editor"})
+        assert (me["name"], me["must_change_password"]) == ("phat-thanh", False)  # nobody has one of their own here
+        assert (await browser.call("GET", "/api/v1/areas"))[0] == 200
     async with open_staff(tmp_path / "other") as staff, open_browser(staff) as browser:
         assert (await browser.call("GET", "/api/v1/console"))[1]["demo"] == []
         assert (await browser.call("POST", "/api/v1/session/demo", {"role": "admin"}))[0] == 404

@@ -163,6 +163,9 @@ async def test_a_saved_login_is_private_and_ends_with_logout(shell: Shell, staff
     assert (await shell("login", "lan", given=f"{made['password']}\n", LOA_TOKEN="")).code == 0
     saved = shell.home / "loa" / "login.json"
     assert stat.S_IMODE(saved.stat().st_mode) == 0o600
+    assert "password_change_required" in (await shell("area", "list", LOA_TOKEN="")).err
+    words = {"LOA_PASSWORD": made["password"], "LOA_NEW_PASSWORD": "một mật khẩu dài"}
+    assert (await shell("user", "password", LOA_TOKEN="", **words)).code == 0
     assert (await shell("area", "list", LOA_TOKEN="")).code == 0
     assert (await shell("logout", LOA_TOKEN="")).code == 0
     assert not saved.exists()

@@ -17,7 +17,7 @@ from yarl import URL
 from controller.api import server as server_module
 from controller.api.idempotency import IdempotencyKeys
 from controller.services.errors import ConflictError, InvalidError
-from tests.unit.controller.staff import Staff, open_staff
+from tests.unit.controller.staff import PASSWORD, Staff, open_staff
 
 JSON = {"Content-Type": "application/json"}
 
@@ -68,6 +68,23 @@ async def test_every_operation_but_the_public_ones_wants_a_token(staff: Staff) -
                 assert "401" in operation["responses"]
             else:
                 assert status != 401, (method, path, body)
+
+
+async def test_who_has_a_password_that_somebody_made_chooses_their_own_first(staff: Staff) -> None:
+    _, made = await staff.call("POST", "/api/v1/users", {"name": "lan", "grants": [{"role": "admin"}]})
+    lan = await staff.login("lan", made["password"])
+    before = set()
+    for method, path, operation in operations(await document(staff)):
+        if operation["x-permission"] == "newcomer":
+            before.add(operation["operationId"])
+        elif operation["security"]:
+            status, body = await lan.call(method, path.replace("{", "").replace("}", ""))
+            assert (status, body["code"]) == (403, "password_change_required"), (method, path)
+    assert before == {"getMe", "changePassword", "logout", "closeSession"}
+    assert (await lan.call("GET", "/api/v1/me"))[1]["must_change_password"]
+    assert (await lan.call("PUT", "/api/v1/me/password", {"old": made["password"], "new": PASSWORD}))[0] == 204
+    assert (await lan.call("GET", "/api/v1/areas"))[0] == 200
+    assert not (await lan.call("GET", "/api/v1/me"))[1]["must_change_password"]
 
 
 #: What a viewer of one commune may do elsewhere: nothing but look at what belongs to themselves.

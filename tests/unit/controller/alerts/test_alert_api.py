@@ -71,6 +71,10 @@ async def test_from_the_template_to_the_call_sheet(tmp_path: Path) -> None:
         assert (review["clusters"], review["offline"]) == (1, [cluster])
         assert "1 cụm loa" in review["sentence"]
         assert "Lũ về." in review["sentence"]
+        english = {"Accept-Language": "en-GB,en;q=0.9,vi;q=0.5"}
+        _, other = await lan.call("POST", "/api/v1/alerts/review", draft, headers=english)
+        assert other["sentence"].startswith("REAL ALERT “Cảnh báo lũ”: sounds at once at 1 cluster,")
+        assert next(each["text"] for each in other["cautions"]) == "1 cluster offline: telephone the village head"
         assert (review["words"], review["cancel_words"]) == ({"vi": "Lũ về."}, {"vi": "Đã hủy."})
         assert {each["code"] for each in review["cautions"]} >= {"offline"}
 
@@ -84,6 +88,9 @@ async def test_from_the_template_to_the_call_sheet(tmp_path: Path) -> None:
             assert heard == 200
             assert await minh.call("GET", f"{path}/sounds/{'0' * 64}") == (404, ANY)
             assert seen["code"] is None
+            assert (seen["composed"]["by"], seen["composed"]["display_name"]) == ("lan", "")
+            _, seen = await minh.call("GET", f"{path}/review", headers=english)
+            assert seen["sentence"] == other["sentence"]  # two people, each in their own language
             status, refused = await lan.call("POST", f"{path}/confirm", {"code": made["code"]})
             assert (status, refused["code"]) == (403, "same_person")
             key = {"Idempotency-Key": "k2"}

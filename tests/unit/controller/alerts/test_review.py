@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from controller.services.alerts.model import AlertKind, Message, Repetition, SpokenClip, Where, Words
 from controller.services.alerts.sounding import BREATH, groups, lacking
+from controller.services.alerts.wording import Tongue, cautions_of, sentence_of
 from controller.services.errors import ConflictError, InvalidError
 from controller.services.orders import Scope
 from schedules.instants import Frames, frames_of
@@ -44,16 +46,21 @@ async def test_the_sentence_names_everything_that_matters(tmp_path: Path) -> Non
         )
         for piece in ("CẢNH BÁO THẬT", "“Cảnh báo lũ”", "4 cụm loa", "Tà Rụt (3)", "A Vao (1)",
                       "1 cụm hiện mất liên lạc", "Lũ đang về", "3 lượt", "nhắc lại"):  # fmt: skip
-            assert piece in review.sentence
-        assert "đọc 3 lượt liền nhau, dài " in review.sentence
-        assert "nhắc lại mỗi 2 giờ đến khi hủy" in review.sentence
+            assert piece in sentence_of(review)
+        assert "đọc 3 lượt liền nhau, dài " in sentence_of(review)
+        assert "nhắc lại mỗi 2 giờ đến khi hủy" in sentence_of(review)
+        english = sentence_of(review, Tongue.EN)
+        for piece in ("REAL ALERT “Cảnh báo lũ”", "4 clusters", "Tà Rụt (3)", "A Vao (1)", "1 is offline now",
+                      "Lũ đang về", "3 times in a row, for ", "again every 2 hours until cancelled"):  # fmt: skip
+            assert piece in english
+        assert figures(english) == figures(sentence_of(review))
         assert len(review.offline) == 1
         assert review.lacking == {"bru": review.offline}
-        assert {each.code for each in review.cautions} >= {"offline", "language_lacking", "not_in_stock"}
+        assert {each.code for each in cautions_of(review)} >= {"offline", "language_lacking", "not_in_stock"}
         hall.stage.clock.advance(hours=13)  # eleven at night
         night = hall.desk.review(hall.lan, hall.draft())
         assert len(night.quiet) == 4
-        assert "quiet_hours" in {each.code for each in night.cautions}
+        assert "quiet_hours" in {each.code for each in cautions_of(night)}
 
 
 async def test_words_that_are_not_spoken_yet_are_shown_and_are_not_called_a_live_voice(tmp_path: Path) -> None:
@@ -61,10 +68,34 @@ async def test_words_that_are_not_spoken_yet_are_shown_and_are_not_called_a_live
         hall.desk._composer._speaker._engine = Talker()
         written = hall.draft(kind=AlertKind.TEXT, template=None, title="Vỡ đập", words=(Words("vi", "Đập vỡ"),))
         review = hall.desk.review(hall.lan, written)
-        assert "“Đập vỡ” (ngôn ngữ: vi), độ dài sẽ biết khi đọc xong" in review.sentence
+        assert "“Đập vỡ” (ngôn ngữ: vi), độ dài sẽ biết khi đọc xong" in sentence_of(review)
         assert (review.languages, review.first_words) == (("vi",), {"vi": "Đập vỡ"})
         voice = hall.desk.review(hall.lan, replace(written, kind=AlertKind.VOICE, words=()))
-        assert "lời nói trực tiếp" in voice.sentence
+        assert "lời nói trực tiếp" in sentence_of(voice)
+        assert "live voice" in sentence_of(voice, Tongue.EN)
+        assert "its length is known once it is spoken" in sentence_of(review, Tongue.EN)
+
+
+@pytest.mark.parametrize("tongue", Tongue)
+async def test_all_that_should_give_pause_is_said_in_every_language(tmp_path: Path, tongue: Tongue) -> None:
+    async with open_hall(tmp_path) as hall:
+        review = hall.desk.review(hall.lan, hall.draft())
+    some = ("cl_a", "cl_b")
+    worst = replace(review, offline=some, lacking={"bru": some}, quiet=some, unstocked=some, unplaced=2, disabled=2)
+    said = cautions_of(worst, tongue)
+    assert [each.code for each in said] == [
+        "offline", "language_lacking", "quiet_hours", "not_in_stock", "no_coordinates", "disabled",
+    ]  # fmt: skip
+    assert all(re.match(r"2 (cụm|clusters) ", each.text) for each in said)
+    assert cautions_of(replace(worst, offline=(), lacking={}, quiet=(), unstocked=(), unplaced=0, disabled=0)) == ()
+    many = replace(worst, areas=worst.areas * 10, length=timedelta(seconds=3725), everywhere=True)
+    assert ("TOÀN BỘ" if tongue is Tongue.VI else "WHOLE") in sentence_of(many, tongue)
+    assert ("1 giờ 2 phút 5 giây" if tongue is Tongue.VI else "1 hour 2 minutes 5 seconds") in sentence_of(many, tongue)
+
+
+def figures(sentence: str) -> list[str]:
+    """Every number in it, in order."""
+    return re.findall(r"\d+", sentence)
 
 
 async def test_figures_on_the_map_mean_the_clusters_inside_and_say_who_has_no_place(tmp_path: Path) -> None:
@@ -78,7 +109,7 @@ async def test_figures_on_the_map_mean_the_clusters_inside_and_say_who_has_no_pl
         square = Where(polygons=("15.5,106 15.5,108 17.5,108 17.5,106 15.5,106",))
         review = hall.desk.review(hall.lan, hall.draft(where=square))
         assert set(review.clusters) == set(hall.clusters[:2])
-        assert "no_coordinates" in {each.code for each in review.cautions}
+        assert "no_coordinates" in {each.code for each in cautions_of(review)}
         both = Where(Scope(clusters=(hall.clusters[2],)), circles=circle.circles)
         assert len(hall.desk.review(hall.lan, hall.draft(where=both)).clusters) == 2
         for bad, code in ((Where(polygons=("1,2",)), "bad_shape"), (Where(), "no_target"),

@@ -6,6 +6,7 @@
  *     await call(api.POST("/api/v1/orders/stop", { body: { everywhere: true }, headers: once() }));
  */
 import createClient from "openapi-fetch";
+import { language } from "../i18n";
 import { problemFrom, problemOf, isAbort } from "./problem";
 import type { paths } from "./schema";
 
@@ -31,6 +32,7 @@ export function signedOut(): void {
 }
 
 export async function patientFetch(request: Request, patience: number = PATIENCE_MS): Promise<Response> {
+  request.headers.set("Accept-Language", language.current);
   if (!["GET", "HEAD"].includes(request.method)) {
     for (const [name, value] of Object.entries(csrfHeader())) request.headers.set(name, value);
   }

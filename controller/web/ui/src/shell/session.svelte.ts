@@ -43,9 +43,9 @@ class Session {
     return this.#me?.permissions[verb]?.everywhere === true;
   }
 
-  /** Whether somebody else chose the password. In a demo nobody has one of their own. */
+  /** Whether somebody else made the password: everything else is refused until they chose their own. */
   get mustChangePassword(): boolean {
-    return this.#me?.must_change_password === true && this.#info.demo.length === 0;
+    return this.#me?.must_change_password === true;
   }
 
   /** Whether some of their verbs are refused until a second factor is set up. */
@@ -102,7 +102,7 @@ class Session {
     this.#me = me;
     this.#ended = false;
     authorise(me?.csrf ?? "", () => this.#expired());
-    if (me) live.open();
+    if (me && !me.must_change_password) live.open();
     else live.close();
   }
 

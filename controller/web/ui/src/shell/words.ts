@@ -91,6 +91,12 @@ export const t = words({
     noNotices: "Không có thông báo mới",
     noNoticesText: "Khi có cảnh báo đến, thiết bị hỏng hoặc việc chờ bạn duyệt, thông báo sẽ hiện ở đây.",
     seen: "Đã xem",
+    notice: {
+      alert_alone: "Cảnh báo được phát mà không có người thứ hai xác nhận",
+      warning_proposed: "Tin cảnh báo chờ người trực quyết định",
+      warning_source_demoted: "Một nguồn tin cảnh báo bị ngừng quyền tự phát",
+    },
+    openNotice: "Mở",
     connection: {
       connecting: "Đang kết nối…",
       live: "Trực tuyến",
@@ -225,6 +231,12 @@ export const t = words({
     noNotices: "Nothing new",
     noNoticesText: "Incoming warnings, faults and what waits for your approval will show here.",
     seen: "Seen",
+    notice: {
+      alert_alone: "An alert went out that no second person confirmed",
+      warning_proposed: "A warning waits for the duty officer's decision",
+      warning_source_demoted: "A source of warnings may no longer send alerts by itself",
+    },
+    openNotice: "Open",
     connection: {
       connecting: "Connecting…",
       live: "Live",

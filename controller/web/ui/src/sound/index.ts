@@ -1,6 +1,7 @@
 export { default as Listen } from "./Listen.svelte";
 export { default as Microphone } from "./Microphone.svelte";
 export { default as Player } from "./Player.svelte";
+export { freshly } from "./fresh";
 export { listening } from "./listening.svelte";
 export { microphones } from "./microphones.svelte";
 export { Recorder, LONGEST_S } from "./recorder.svelte";

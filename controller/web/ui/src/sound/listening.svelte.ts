@@ -152,7 +152,7 @@ class Listening {
     const over = Promise.withResolvers<void>();
     audio.onplaying = () => (this.#hearing = true);
     audio.onended = () => over.resolve();
-    audio.onerror = () => over.reject(new Problem(0, "not_heard", ""));
+    audio.onerror = () => over.reject(new Problem(0, "listening_failed", ""));
     signal.addEventListener("abort", () => over.resolve());
     try {
       await Promise.all([audio.play(), over.promise]);

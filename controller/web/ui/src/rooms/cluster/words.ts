@@ -180,7 +180,7 @@ export const t = words({
     nextEmptyText: "Add a programme for this area on the page Schedule.",
     listen: "Listen in",
     listenLead: "Hear what this cluster sounds right now.",
-    quick: "Deeds",
+    quick: "Actions",
     stop: "Stop here",
     stopTitle: (name) => `Stop ${name}?`,
     stopText: "What sounds is cut at once. What is planned later still sounds.",

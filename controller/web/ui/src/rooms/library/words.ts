@@ -175,7 +175,7 @@ export const t = words({
     language: "Language",
     duration: "Length",
     state: "State",
-    created: "Brought in",
+    created: "Added",
     everybody: "For everybody (music, signals)",
     everybodyShort: "everybody",
     all: "All",

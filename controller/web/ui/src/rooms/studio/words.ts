@@ -113,6 +113,7 @@ export const t = words({
     kind: { live: "Trực tiếp", relay: "Tiếp sóng" },
     tapeState: { recording: "Đang ghi", whole: "Đủ", cut_off: "Bị cắt giữa chừng" },
     download: "Tải về",
+    older: "Xem thêm bản ghi cũ hơn",
     more: (n: number) => `và ${count(n, "vi")} cụm khác`,
   },
   en: {
@@ -222,6 +223,7 @@ export const t = words({
     kind: { live: "Live", relay: "Relay" },
     tapeState: { recording: "Being recorded", whole: "Whole", cut_off: "Cut off" },
     download: "Download",
+    older: "Show older ones",
     more: (n) => `and ${count(n, "en")} more`,
   },
 });

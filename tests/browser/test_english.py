@@ -1,0 +1,107 @@
+"""The console in English and in the dark: every room, and what is written by the controller for two people at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Come
+from tests.browser.people import Person
+from tests.browser.village import Village
+
+ROOMS = {
+    "bientap": ("", "schedule", "library", "studio", "studio/play"),
+    "truc1": ("emergency", "warnings", "drills", "studio/tapes"),
+    "duyet": ("templates",),
+    "kythuat": ("fleet", "enrolment"),
+    "quantri": tuple(
+        f"admin/{part}"
+        for part in ("areas", "users", "warnings", "sources", "keys", "audit", "backup", "system")
+    ),
+}  # fmt: skip
+_ENGLISH = "localStorage.setItem('loa.language', 'en')"
+
+
+@pytest.fixture
+def quiet(village: Village) -> Iterator[None]:
+    """Nothing stays on air behind a test."""
+    yield
+    with village.desk.api() as api:
+        api.post("/api/v1/orders/stop", {"everywhere": True})
+
+
+def english(come: Come, name: str, **options: str) -> Person:
+    person = come(name, **options)
+    person.context.add_init_script(_ENGLISH)
+    return person
+
+
+@pytest.mark.parametrize(("name", "room"), [(name, room) for name, rooms in ROOMS.items() for room in rooms])
+def test_a_room_in_english_in_the_dark(come: Come, name: str, room: str) -> None:
+    person = english(come, name, color_scheme="dark")
+    page = person.go(room)
+    page.get_by_role("heading", level=1).wait_for()
+    expect(page.locator("html")).to_have_attribute("lang", "en")
+    expect(page.locator('main [aria-busy="true"]')).to_have_count(0)
+    expect(page.locator("main .skeleton")).to_have_count(0)
+    person.shot(f"english-{room.replace('/', '-') or 'today'}", whole=True)
+    assert person.barriers() == []
+
+
+def test_the_page_of_a_cluster_in_english_in_the_dark(come: Come, village: Village) -> None:
+    person = english(come, "kythuat", color_scheme="dark")
+    page = person.go(f"cluster/{village.clusters['Tà Rụt 1']}")
+    page.get_by_role("heading", name="Tà Rụt 1").first.wait_for()
+    expect(page.locator("main .skeleton")).to_have_count(0)
+    person.shot("english-cluster", whole=True)
+    assert person.barriers() == []
+
+
+@pytest.mark.usefixtures("quiet")
+def test_two_people_read_an_alert_each_in_their_own_language(come: Come, village: Village) -> None:
+    village.until_held()
+    composer, second = come("truc1"), english(come, "truc2", color_scheme="dark")
+    mine, theirs = composer.go("emergency"), second.go("drills")
+    mine.get_by_text("Cảnh báo lũ").first.click()
+    mine.get_by_role("treeitem", name=re.compile("Xã A Vao")).first.click()
+    sentence = mine.get_by_label("Câu phải đọc trước khi xác nhận")
+    expect(sentence).to_contain_text("CẢNH BÁO THẬT “Cảnh báo lũ”: phát ngay tại 2 cụm loa")
+    mine.get_by_role("button", name="English").first.click()
+    mine.get_by_label("Read this sentence before confirming").filter(has_text="REAL ALERT").wait_for()
+    mine.get_by_role("button", name="Tiếng Việt").first.click()
+    mine.get_by_role("button", name="Soạn xong, lấy mã xác nhận").click()
+    theirs.get_by_role("link", name="Look and confirm").click()
+    same = theirs.get_by_label("Read this sentence before confirming")
+    expect(same).to_contain_text("REAL ALERT “Cảnh báo lũ”: sounds at once at 2 clusters")
+    second.shot("english-confirm", whole=True)
+    assert second.barriers() == []
+    mine.get_by_role("button", name="Tự phát một mình").click()
+    mine.get_by_label("Vì sao không ai khác xác nhận được?").fill("Mất sóng")
+    mine.get_by_role("button", name="TỰ PHÁT NGAY").click()
+    expect(theirs.get_by_label("Board", exact=True)).to_contain_text("2", timeout=20_000)
+    second.shot("english-board", whole=True)
+    theirs.get_by_role("button", name=re.compile("Notices")).click()
+    notices = theirs.get_by_role("group", name=re.compile("Notices"))
+    expect(
+        notices.get_by_role("heading", name="An alert went out that no second person confirmed").first
+    ).to_be_visible()
+    second.shot("english-notices")
+
+
+def test_news_shows_above_the_dialog_that_is_open(come: Come) -> None:
+    person = come("quantri")
+    page = person.go("design")
+    page.get_by_role("button", name="Thử báo lỗi").click()
+    page.get_by_role("button", name="Mở hộp thoại").click()
+    news = page.get_by_role("dialog").locator(".toasts")
+    expect(news.get_by_role("alert")).to_be_visible()
+    person.shot("toast-dialog")
+    news.get_by_role("button", name="Đóng").click()
+    expect(news.get_by_role("alert")).to_have_count(0)
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.get_by_role("button", name="Thử báo lỗi").click()
+    expect(page.locator(".toasts").get_by_role("alert")).to_be_visible()
