@@ -73,6 +73,7 @@ class Directory:
         self._children: defaultdict[str | None, set[str]] = defaultdict(set)
         self._clusters_in: defaultdict[str, set[str]] = defaultdict(set)
         self._agents_of: defaultdict[str, set[str]] = defaultdict(set)
+        self._effective: dict[str, ClusterSettings] = {}  # as asked for, until something it was made of changes
         self._listeners: list[Listener] = []
 
     def subscribe(self, listener: Listener) -> None:
@@ -107,12 +108,14 @@ class Directory:
             self._children[old.parent_id].discard(entry.id)
         self.areas[entry.id] = entry
         self._children[entry.parent_id].add(entry.id)
+        self._effective.clear()
         self._tell(Change("area", entry.id, areas=_some(entry.id, None if old is None else old.parent_id)))
 
     def drop_area(self, area_id: str) -> None:
         """Forget an area."""
         entry = self.areas.pop(area_id)
         self._children[entry.parent_id].discard(area_id)
+        self._effective.clear()
         self._tell(Change("area", area_id, removed=True, areas=_some(entry.parent_id)))
 
     def put_cluster(self, entry: ClusterEntry) -> None:
@@ -122,12 +125,14 @@ class Directory:
             self._clusters_in[old.area_id].discard(entry.id)
         self.clusters[entry.id] = entry
         self._clusters_in[entry.area_id].add(entry.id)
+        self._effective.pop(entry.id, None)
         self._tell(Change("cluster", entry.id, areas=_some(entry.area_id, None if old is None else old.area_id)))
 
     def drop_cluster(self, cluster_id: str) -> None:
         """Forget a cluster."""
         entry = self.clusters.pop(cluster_id)
         self._clusters_in[entry.area_id].discard(cluster_id)
+        self._effective.pop(cluster_id, None)
         self._tell(Change("cluster", cluster_id, removed=True, areas=_some(entry.area_id)))
 
     def put_agent(self, entry: AgentEntry) -> None:
@@ -372,7 +377,12 @@ class Directory:
         Raises:
             NotFoundError: there is no such cluster.
         """
-        cluster = self.cluster(cluster_id)
+        known = self._effective.get(cluster_id)
+        if known is None:
+            known = self._effective[cluster_id] = self._settings_of(self.cluster(cluster_id))
+        return known
+
+    def _settings_of(self, cluster: ClusterEntry) -> ClusterSettings:
         lineage = tuple(self.lineage(cluster.area_id))
         return ClusterSettings(
             cluster_id=cluster.id,

@@ -78,6 +78,8 @@ def exception_of(spec: ProgrammeSpec, recurrence: datetime) -> Exceptional:
 
 def own_sound(spec: ProgrammeSpec, recurrence: datetime) -> RecordedSpec | None:
     """What an occurrence sounds instead of what its programme has; None where it sounds that."""
+    if not spec.replaced:
+        return None
     zone, at = zone_of(spec.recurrence.timezone), recurrence.astimezone(UTC)
     return next((content for local, content in spec.replaced if resolve(local, zone) == at), None)
 

@@ -137,7 +137,7 @@ class GridService:
         active = [entry for entry in self._catalogue.active_programmes() if self._concerns(actor, entry, places)]
         lines = []
         for entry in active:
-            rule, gaps = self._rulebook.rule(entry.id, entry.spec)
+            rule, gaps = self._rulebook.rule_of(entry)
             hole = None if rule is not None else self._length(entry)
             rule = rule or self._rulebook.times(entry.id, entry.spec)
             if rule is not None:

@@ -135,6 +135,8 @@ class ReportService:
         clusters: frozenset[str] | None,
     ) -> None:
         """Name the clusters that have an occurrence in their plan and said nothing about it."""
+        if not lines:
+            return
         planned: defaultdict[tuple[str, datetime | None], set[str]] = defaultdict(set)
         for cluster_id in self._directory.clusters if clusters is None else clusters:
             for item in self._planner.items_of(cluster_id):

@@ -94,6 +94,11 @@ class Rulebook:
         self._made = kept
         return tuple(made), missing
 
+    def rule_of(self, programme: ProgrammeEntry) -> tuple[Rule | None, tuple[Gap, ...]]:
+        """As :meth:`rule`, of a programme as it stands; that which :meth:`rules` has made is used again."""
+        made = self._rule_of(programme)
+        return made.rule, made.gaps
+
     def times(self, rule_id: str, spec: ProgrammeSpec) -> Rule | None:
         """The times and places of a programme whose content cannot sound yet; None when even they make no sense."""
         try:

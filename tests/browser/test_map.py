@@ -20,7 +20,9 @@ _COLOURS: Final = """() => {
   const found = new Set();
   for (const canvas of document.querySelectorAll(".leaflet-tile-pane canvas")) {
     if (canvas.width === 0) continue;
-    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", { willReadFrequently: true });
+    copy.drawImage(canvas, 0, 0);
+    const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
     for (let i = 0; i < data.length; i += 64) if (data[i + 3] === 255) found.add(`${data.slice(i, i + 3)}`);
   }
   return found.size;

@@ -154,7 +154,7 @@ def test_one_day_has_a_recording_of_its_own_and_keeps_it_when_it_is_moved(
     person.shot("schedule-own")
     assert person.barriers() == []
     dialog.get_by_role("button", name="Phát bản ghi này").click()
-    expect(page.get_by_text("phát bản ghi riêng").first).to_be_visible()
+    expect(page.get_by_text(re.compile(f"{title} lúc .*: phát bản ghi riêng"))).to_be_visible()
     assert own_sounds(village, title) == [True, False, False, False]
 
     tile(page, title).click()
@@ -170,7 +170,7 @@ def test_one_day_has_a_recording_of_its_own_and_keeps_it_when_it_is_moved(
     tile(page, title).click()
     page.get_by_role("button", name="Đổi bản ghi cho lần này").click()
     dialog.get_by_role("button", name="Phát như chương trình").click()
-    expect(page.get_by_text("phát như chương trình").first).to_be_visible()
+    expect(page.get_by_text(re.compile(f"{title} lúc .*: phát như chương trình"))).to_be_visible()
     assert own_sounds(village, title) == [False] * 4
     assert starts(village, title)[:1] == ["0 10:00"]
 

@@ -18,9 +18,39 @@ export interface Wall {
 }
 
 const formats = new Map<string, Intl.DateTimeFormat>();
+/** Clocks are put forward or back at whole quarters of an hour, so a zone is asked once for each. */
+const QUARTER_MS = 900_000;
+const MOST_OFFSETS = 10_000;
+const offsets = new Map<string, number>();
 
 /** What a clock on the wall of that zone shows. */
 export function wallOf(at: Date, zone: string = DEFAULT_ZONE): Wall {
+  const there = new Date(at.getTime() + offsetOf(at, zone));
+  return {
+    year: there.getUTCFullYear(),
+    month: there.getUTCMonth() + 1,
+    day: there.getUTCDate(),
+    hour: there.getUTCHours(),
+    minute: there.getUTCMinutes(),
+    second: there.getUTCSeconds(),
+    weekday: there.getUTCDay(),
+  };
+}
+
+/** Milliseconds that a zone's clocks are ahead of UTC; asking for a week of instants one by one would take long. */
+function offsetOf(at: Date, zone: string): number {
+  const quarter = Math.floor(at.getTime() / QUARTER_MS);
+  const key = `${zone} ${quarter}`;
+  let offset = offsets.get(key);
+  if (offset === undefined) {
+    if (offsets.size >= MOST_OFFSETS) offsets.clear();
+    offset = askedOffset(new Date(quarter * QUARTER_MS), zone);
+    offsets.set(key, offset);
+  }
+  return offset;
+}
+
+function askedOffset(at: Date, zone: string): number {
   let format = formats.get(zone);
   if (!format) {
     format = new Intl.DateTimeFormat("en-GB", {
@@ -38,7 +68,7 @@ export function wallOf(at: Date, zone: string = DEFAULT_ZONE): Wall {
   const part: Record<string, number> = {};
   for (const { type, value } of format.formatToParts(at)) part[type] = Number(value);
   const { year = 0, month = 1, day = 1, hour = 0, minute = 0, second = 0 } = part;
-  return { year, month, day, hour, minute, second, weekday: new Date(Date.UTC(year, month - 1, day)).getUTCDay() };
+  return Date.UTC(year, month - 1, day, hour, minute, second) - at.getTime();
 }
 
 /** "05:00" */

@@ -32,6 +32,11 @@ export interface MapArea {
 }
 export type Placed = MapCluster & { latitude: number; longitude: number };
 
+interface Held {
+  mark: Mark;
+  cluster: Placed;
+}
+
 export interface Shown {
   clusters: readonly Placed[];
   areas: readonly MapArea[];
@@ -52,10 +57,10 @@ export class ClusterMap {
   #canvas: MarkCanvas;
   #under: Renderer;
   #palette: Palette;
-  #marks = new Map<string, { mark: Mark; cluster: Placed }>();
+  #marks = new Map<string, Held>();
   #graticule: Graticule;
   #areas = new LayerGroup();
-  #figures: readonly Figure[] = [];
+  #places: readonly Point[] = [];
   #drawn = new LayerGroup();
   #tiles: GridLayer | null = null;
   #areaKey = "";
@@ -122,17 +127,17 @@ export class ClusterMap {
   }
 
   show({ clusters, areas, chosen, figures }: Shown): void {
+    this.#places = [...clusters.map(placeOf), ...figures.flatMap(extent)];
+    if (!this.#fitted) this.fit(); // first, so that a thousand marks are placed once
     this.#showAreas(clusters, areas);
     this.#showMarks(clusters, chosen);
-    const hidden = this.#showFigures(figures);
-    if (!this.#fitted || hidden) this.fit();
+    if (this.#showFigures(figures)) this.fit();
     this.#nameThem();
   }
 
   /** So that every cluster and every figure can be seen. */
   fit = (): void => {
-    const places = [...this.#marks.values()].map(({ cluster }): Point => [cluster.latitude, cluster.longitude]);
-    const all = boundsOf([...places, ...this.#figures.flatMap(extent)]);
+    const all = boundsOf(this.#places);
     const size = this.map.getSize();
     if (!all.isValid() || size.x === 0 || size.y === 0) return;
     this.map.fitBounds(all.pad(0.05), { maxZoom: 15, padding: [24, 24] });
@@ -184,9 +189,22 @@ export class ClusterMap {
     const mark = new Mark([cluster.latitude, cluster.longitude], { ...options, renderer: this.#canvas });
     const held = { mark, cluster };
     this.#marks.set(cluster.id, held);
-    mark.bindTooltip(() => label(held.cluster, true), { direction: "top", offset: [0, -6] });
+    // Most are never pointed at: a tooltip for each would take longer than all the marks.
+    mark.once("mouseover", () => !mark.getTooltip() && this.#tip(held, false).openTooltip());
     mark.on("click", () => this.#onpick(cluster.id));
     mark.addTo(this.map);
+  }
+
+  /** Its name: always there, or when it is pointed at, then with what is so there. */
+  #tip({ mark, cluster: { id } }: Held, permanent: boolean): Mark {
+    const text = () => label(this.#marks.get(id)!.cluster, !permanent);
+    mark.unbindTooltip();
+    return mark.bindTooltip(text, {
+      permanent,
+      direction: permanent ? "right" : "top",
+      offset: permanent ? [8, 0] : [0, -6],
+      className: permanent ? "map-name" : "",
+    });
   }
 
   #showAreas(clusters: readonly Placed[], areas: readonly MapArea[]): void {
@@ -224,7 +242,6 @@ export class ClusterMap {
       ); // prettier-ignore
     }
     const known = this.#figureKeys;
-    this.#figures = figures;
     this.#figureKeys = new Set(figures.map((each) => JSON.stringify(each)));
     const seen = this.map.getBounds();
     return figures.some((each) => !known.has(JSON.stringify(each)) && !seen.contains(boundsOf(extent(each))));
@@ -238,15 +255,7 @@ export class ClusterMap {
     const inView = new Set(named ? near : []);
     for (const held of this.#marks.values()) {
       const wanted = inView.has(held);
-      const tip = held.mark.getTooltip();
-      if (!tip || tip.options.permanent === wanted) continue;
-      held.mark.unbindTooltip();
-      held.mark.bindTooltip(() => label(held.cluster, !wanted), {
-        permanent: wanted,
-        direction: wanted ? "right" : "top",
-        offset: wanted ? [8, 0] : [0, -6],
-        className: wanted ? "map-name" : "",
-      });
+      if (wanted !== Boolean(held.mark.getTooltip()?.options.permanent)) this.#tip(held, wanted);
     }
     const few = !named && this.#areas.getLayers().length <= AREAS_NAMED_AT_MOST && this.map.getZoom() >= 9;
     this.map.getContainer().classList.toggle("areas-named", few);
@@ -255,6 +264,10 @@ export class ClusterMap {
 
 function boundsOf(places: readonly Point[]): LatLngBounds {
   return latLngBounds(places.map(([lat, lon]): [number, number] => [lat, lon]));
+}
+
+function placeOf({ latitude, longitude }: Placed): Point {
+  return [latitude, longitude];
 }
 
 /** Text as text: a name may hold anything. */
