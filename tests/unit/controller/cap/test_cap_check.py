@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -119,6 +120,44 @@ def test_the_process(tmp_path: Path, flood: Path) -> None:
     assert people.returncode == 0
     assert b"\x1b" not in people.stdout
     assert process(odd, "--trust", "./nowhere").returncode == 2
+
+
+def test_nothing_it_names_is_opened_by_any_library_beneath(tmp_path: Path) -> None:
+    """Python's own hooks do not see what C opens: a pipe that nobody writes to would hold the process for ever, and a
+    listener counts who calls."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    who = identity()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        web = f"http://127.0.0.1:{listener.getsockname()[1]}/x"
+        files: list[Path] = []
+        for name in (pipe.as_uri(), web):
+            body = FLOOD.partition("?>")[2].strip()
+            resource = (
+                "<resource><resourceDesc>x</resourceDesc><mimeType>audio/mpeg</mimeType>"
+                f"<uri>{name}</uri><derefUri>{name}</derefUri></resource><area>"
+            )
+            include = f'<xi:include xmlns:xi="http://www.w3.org/2001/XInclude" href="{name}" parse="text"/>'
+            schema = f'<n xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:schemaLocation="x {name}"/>'
+            said = body.replace("<area>", resource, 1).replace("</scope>", f"</scope>{include}{schema}", 1)
+            signed = sign_alert(FLOOD.encode(), who.key, who.certificate).decode()
+            for content in (
+                said,
+                f'<?xml-stylesheet type="text/xsl" href="{name}"?>{said}',
+                f'<!DOCTYPE alert SYSTEM "{name}">{body}',
+                f'<!DOCTYPE alert [<!ENTITY x SYSTEM "{name}">]>{body.replace("Lũ quét", "&x;", 1)}',
+                f'<!DOCTYPE alert [<!ENTITY % p SYSTEM "{name}"> %p;]>{body}',
+                signed.replace('URI=""', f'URI="{name}"', 1),
+                signed.replace("<ds:X509Data>", f'<ds:RetrievalMethod URI="{name}"/><ds:X509Data>', 1),
+            ):
+                files.append(tmp_path / f"{len(files)}.xml")
+                files[-1].write_text(content)
+        result = process(*files, "--json")
+        found = [json.loads(line) for line in result.stdout.splitlines()]
+        assert [row["ok"] for row in found] == [True, True, False, False, False, True, True] * 2
+        listener.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
 
 
 def test_the_table_for_people(tmp_path: Path, flood: Path) -> None:
