@@ -200,7 +200,7 @@ class Air:
         supervisor.start("relays", self.relays.run)
         supervisor.start("live", self.live.run)
         supervisor.start("arming", self.arming.run)
-        self.alarms.start(supervisor)
+        self.alarms.start(supervisor, health)
         self.drills.start(supervisor)
         health.add("plan", lambda: self.planner.fault)
         health.add("air-recording", lambda: self.tapes.fault)

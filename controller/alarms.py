@@ -10,12 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from audio.speech import SpeechEngine
+from controller.feeds.webhook import Webhook
 from controller.foundation import Foundation
 from controller.services.alerts.books import AlertBooks
 from controller.services.alerts.composing import Composer
 from controller.services.alerts.desk import AlertDesk
 from controller.services.alerts.model import Message, Tone
 from controller.services.alerts.notices import NoticeBook
+from controller.services.alerts.post import NoticePost
 from controller.services.alerts.register import AlertRegister
 from controller.services.alerts.review import Facts
 from controller.services.alerts.sending import AlertSender
@@ -28,6 +30,7 @@ from controller.services.alerts.watch import BoardRoom
 from controller.services.catalogue import Catalogue
 from controller.services.dispatch import Courier
 from controller.services.fleet import FleetService
+from controller.services.health import Health
 from controller.services.intake import Ingests
 from controller.services.issuing import Issuer
 from controller.services.ledger import Ledger
@@ -78,11 +81,16 @@ class Alarms:
     tones: Mapping[Tone, Clip]
     readiness: StockView
     speaker: Speaker
+    post: NoticePost | None  # None: notices stay in the console
 
-    def start(self, supervisor: Supervisor) -> None:
+    def start(self, supervisor: Supervisor, health: Health) -> None:
         """Give the tasks to their owner."""
         supervisor.start("alert-speech", self.desk.run)
         supervisor.every("alerts", _TICK_S, self.tender.tick)
+        if self.post is not None:
+            post = self.post
+            supervisor.start("notices", post.run)
+            health.add("notices", lambda: post.fault)
 
     def watch(self, fleet: FleetService) -> None:
         """From now on, hear what boxes tell."""
@@ -187,7 +195,15 @@ async def open_alarms(base: Foundation, around: Around) -> Alarms:
     tender = AlertTender(desk, books, stock, around.memory, clock)
     around.orders.stop_listeners.append(tender.stopped)
     around.recordings.used_by.append(book.uses_of)
-    return Alarms(desk, templates, book, boards, notices, books, stock, tender, tones, view, speaker)
+    post = _post(base)
+    if post is not None:
+        notices.messengers.append(post)
+    return Alarms(desk, templates, book, boards, notices, books, stock, tender, tones, view, speaker, post)
+
+
+def _post(base: Foundation) -> NoticePost | None:
+    url = base.config.notice_url
+    return None if url is None else NoticePost(Webhook(url, base.config.notice_token), base.directory)
 
 
 __all__ = ["Alarms", "Around", "StockView", "open_alarms"]

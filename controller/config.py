@@ -66,6 +66,10 @@ class Config(BaseModel):
     drill_silent_hour: int = Field(9, ge=0, le=23)
     drill_monthly_day: int = Field(0, ge=0, le=28, description="Monthly audible test on this day; 0 = never")
     drill_monthly_hour: int = Field(10, ge=6, le=20, description="At a civil hour")
+    notice_url: str | None = Field(
+        None, pattern=r"^https?://[^\s]+$", description="Where notices are posted to as JSON (a bridge to SMS or mail)"
+    )
+    notice_token: str | None = Field(None, min_length=8, description="Bearer token for notice_url")
     cap_sender: str | None = Field(
         None,
         max_length=120,
