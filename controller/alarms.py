@@ -34,7 +34,7 @@ from controller.services.health import Health
 from controller.services.intake import Ingests
 from controller.services.issuing import Issuer
 from controller.services.ledger import Ledger
-from controller.services.live import LiveDesk
+from controller.services.live import LiveDesk, LiveSession
 from controller.services.media_store import MediaStore
 from controller.services.order_rules import OrderMemory
 from controller.services.orders import OrderDesk
@@ -164,6 +164,8 @@ async def open_alarms(base: Foundation, around: Around) -> Alarms:
         clock=clock,
     )
     sender.voice = around.live
+    if around.live is not None:
+        around.live.listeners.append(lambda session: _begun(boards, session))
     speaker = Speaker(around.speech, around.ingestor, around.store)
     desk = AlertDesk(
         composer=Composer(
@@ -199,6 +201,12 @@ async def open_alarms(base: Foundation, around: Around) -> Alarms:
     if post is not None:
         notices.messengers.append(post)
     return Alarms(desk, templates, book, boards, notices, books, stock, tender, tones, view, speaker, post)
+
+
+def _begun(boards: BoardRoom, session: LiveSession) -> None:
+    """A live session changed: of an alert's voice the board must know when it began."""
+    if session.billing.alert_id is not None and session.on_air is not None:
+        boards.begin(session.billing.alert_id, session.on_air)
 
 
 def _post(base: Foundation) -> NoticePost | None:

@@ -66,6 +66,11 @@ class VoiceSession(Protocol):
         """What it is announced as."""
         ...
 
+    @property
+    def stream_ids(self) -> frozenset[int]:
+        """What boxes call its sound."""
+        ...
+
 
 class Voice(Protocol):
     """The live desk, as far as an emergency's voice goes."""
@@ -219,9 +224,10 @@ class AlertSender:
         if self.voice is None:
             raise ConflictError("there is no live desk here", code="no_live_desk")
         now = self._clock.now()
-        alert = replace(alert, expires=now + VOICE_LIFE)
+        ends = now + VOICE_LIFE
+        alert = replace(alert, expires=ends)
         await self.record(act, alert)
-        self._boards.open(alert.id, (), alert.clusters, now, now + VOICE_LIFE)
+        self._boards.open(alert.id, (), alert.clusters, ends, ends)  # nobody is late before somebody speaks
         speaker = self._composer_of(alert) or act.actor  # who asked for the microphone speaks
         try:
             session = await self.voice.start_emergency(
@@ -235,6 +241,7 @@ class AlertSender:
             fault = BusyError("the live desk failed; the log says why", code="voice_failed")
             await self._unspoken(act, alert, fault, now)
             raise fault from error
+        self._boards.follow_streams(alert.id, session.stream_ids)
         alert = replace(alert, voice=session.billing.id)
         self._register.put(alert)
         return alert

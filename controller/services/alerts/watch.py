@@ -35,6 +35,7 @@ class BoardRoom:
         self._clock = clock
         self._boards: dict[str, Board] = {}
         self._rules: dict[str, Board] = {}
+        self._streams: dict[int, Board] = {}
         self._news: dict[str, asyncio.Event] = {}
         #: Told of every board that changed. They must be quick and must not raise.
         self.listeners: list[Callable[[Board], None]] = []
@@ -57,6 +58,16 @@ class BoardRoom:
         for rule_id in rules:
             self._rules[rule_id] = self._boards[name]
 
+    def follow_streams(self, name: str, streams: Iterable[int]) -> None:
+        """These live streams are what the board is about."""
+        self._streams.update(dict.fromkeys(streams, self._boards[name]))
+
+    def begin(self, name: str, at: datetime) -> None:
+        """A live voice began: from now on a box can be late."""
+        board = self._boards.get(name)
+        if board is not None:
+            board.start = min(board.start, at)
+
     def prolong(self, name: str, rules: Iterable[str], expires: datetime) -> None:
         """The orders of a board go on longer, maybe under further rules."""
         board = self._boards.get(name)
@@ -75,6 +86,7 @@ class BoardRoom:
         """Forget a board (nothing was given after all)."""
         board = self._boards.pop(name, None)
         self._rules = {rule: each for rule, each in self._rules.items() if each is not board}
+        self._streams = {stream: each for stream, each in self._streams.items() if each is not board}
 
     def get(self, name: str) -> Board | None:
         """A board by the name it was opened with."""
@@ -105,7 +117,7 @@ class BoardRoom:
     def records(self, agent_id: str, records: Sequence[PlayRecord]) -> None:
         """What a box kept of its sounding: tells of what was said while nobody listened (a restart, a dead line)."""
         for record in records:
-            board = self._rules.get(record.rule_id or "")
+            board = self._rules.get(record.rule_id or "") or self._streams.get(record.stream or 0)
             if board is not None and record.started is not None:
                 board.recorded(agent_id, record, self._clock.now())
                 self._tell(board)
@@ -132,6 +144,8 @@ class BoardRoom:
     def _board_of(self, said: Progress) -> Board | None:
         if said.rule_id is not None and said.rule_id in self._rules:
             return self._rules[said.rule_id]
+        if said.stream is not None:
+            return self._streams.get(said.stream)
         sent = self._courier.sent((said.term, said.seq))
         order = None if sent is None else sent.command.order
         return self._rules.get(order.item.rule_id) if isinstance(order, PlayOrder) else None

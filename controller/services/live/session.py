@@ -152,6 +152,11 @@ class LiveSession:
         self._warned = False
         self._tell_state()
 
+    @property
+    def stream_ids(self) -> frozenset[int]:
+        """What boxes call its sound."""
+        return frozenset(stream.stream_id for stream in self.streams)
+
     def view(self) -> LiveView:
         """As people see it."""
         silent = (self._m.clock.now() - self._heard_at).total_seconds() if self.state is LiveState.ON_AIR else 0.0

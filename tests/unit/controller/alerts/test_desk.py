@@ -17,11 +17,13 @@ from controller.services.alerts.desk import Composed
 from controller.services.alerts.model import CADENCE, AlertKind, AlertState, Origin, Repetition, Tone, Where, Words
 from controller.services.context import SYSTEM, Role, RoleGrant
 from controller.services.errors import BusyError, ConflictError, ForbiddenError, InvalidError, TooManyError
+from controller.services.live import LiveSession
 from controller.services.orders import Scope
 from controller.store.tables import Audit
 from protocol.authority import roles_of
 from protocol.keys import Role as KeyRole
-from protocol.messages import ProgressStage
+from protocol.messages import Progress, ProgressStage
+from protocol.telemetry import PlayOutcome, PlayRecord
 from schedules.instants import Frames
 from schedules.ladder import Priority
 from tests.unit.controller.air_kit import ADMIN, command, until
@@ -472,6 +474,26 @@ async def test_emergencies_have_a_rate_of_their_own(tmp_path: Path) -> None:
         await hall.desk.override(hall.lan, composed.alert.id, "the other account is exhausted")
 
 
+async def heard_live(hall: Hall, alert_id: str, session: LiveSession) -> None:
+    """The board of a voice counts from its first word, and knows who hears it."""
+    board, boards, clock = hall.desk.board(alert_id), hall.stage.air.alarms.boards, hall.stage.clock
+    assert board is not None
+    clock.advance(seconds=20)
+    assert board.red(clock.now()) == []  # nobody has spoken yet
+    boards.begin(alert_id, clock.now())
+    (stream,) = session.stream_ids
+    said = Progress(term=1, seq=99, stream=stream, stage=ProgressStage.STARTED, at=clock.now(), start_error_us=80)
+    boards.progress(hall.stage.agent_of(hall.clusters[0]), said)
+    clock.advance(seconds=16)
+    assert [row.cluster_id for row in board.red(clock.now())] == sorted(hall.clusters[1:])
+    record = PlayRecord(
+        seq=1, occurrence_id="0" * 64, priority=90, outcome=PlayOutcome.PLAYED, started=clock.now(), stream=stream
+    )
+    boards.records(hall.stage.agent_of(hall.clusters[1]), [record])
+    assert (board.sounded(), board.counts()["finished"]) == (2, 1)
+    assert hall.desk.get(hall.lan, alert_id).phase(started=board.sounded(), now=clock.now()) == "sounding"
+
+
 async def test_a_voice_is_opened_for_who_composed_it_and_ends_with_the_alert(tmp_path: Path) -> None:
     async with open_hall(tmp_path) as hall:
         composed = await hall.armed(kind=AlertKind.VOICE, template=None, title="Vỡ đập")
@@ -482,6 +504,7 @@ async def test_a_voice_is_opened_for_who_composed_it_and_ends_with_the_alert(tmp
         assert (session.billing.id, session.billing.alert_id) == (given.voice, given.id)
         assert session.billing.actor.name == "lan"
         assert set(session.billing.clusters) == set(hall.clusters)
+        await heard_live(hall, given.id, session)
         await hall.desk.cancel(hall.minh, given.id)
         assert session.billing.alert_id == given.id
         await until(lambda: session.state in {"closing", "ended"})
