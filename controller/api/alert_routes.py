@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from aiohttp import web
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from controller.api.alert_shapes import (
     AlertShape,
@@ -22,7 +22,7 @@ from controller.api.alert_shapes import (
 )
 from controller.api.languages import tongue_of
 from controller.api.routing import Call, Route, route
-from controller.api.schema import Empty, Page, PageQuery, Schema, paginate
+from controller.api.schema import Empty, Instant, Page, PageQuery, Schema, paginate
 from controller.services.alerts.board import Board
 from controller.services.alerts.call_sheet import as_html, as_text, make_sheet
 from controller.services.alerts.desk import AlertDesk
@@ -63,7 +63,7 @@ class OverrideShape(Schema):
 class ExtendShape(Schema):
     """How much longer."""
 
-    until: AwareDatetime = Field(description="Within the next 24 hours")
+    until: Instant = Field(description="Within the next 24 hours")
 
 
 class CancelShape(Schema):
@@ -141,7 +141,7 @@ class AlertRoutes:
             route("GET", f"{one}/board", "alertBoard", read, self.board, query=Since, returns=BoardView,
                   errors=(*missing, ConflictError), summary="How far it came at every cluster"),
             route("GET", f"{one}/call-sheet", "alertCallSheet", read, self.call_sheet, query=SheetQuery,
-                  raw_returns="text/html", errors=(*missing, ConflictError),
+                  raw_returns=("text/html", "text/plain"), errors=(*missing, ConflictError),
                   summary="Whom to telephone: clusters that do not sound"),
             route("GET", f"{one}/events", "alertEvents", read, self.events, query=Since,
                   raw_returns="text/event-stream", errors=(*missing, ConflictError, BusyError),

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
 from controller.api.order_routes import ScopeShape
-from controller.api.schema import Id, Line, OptionalLine, Schema
+from controller.api.schema import Id, Instant, Line, OptionalLine, Schema
 from controller.services.alerts.board import Board, Row
 from controller.services.alerts.model import (
     DEFAULT_GAP,
@@ -83,7 +83,7 @@ class RepetitionShape(Schema):
     times: int = Field(DEFAULT_TIMES, ge=1, le=MAX_TIMES, description="In a row")
     gap_s: int = Field(_GAP_S, ge=0, le=2 * _HOUR_S)
     every_s: int | None = Field(None, ge=300, le=_DAY_S, description="The same again and again; 7200 for disasters")
-    until: AwareDatetime | None = Field(None, description="With every_s; null = until cancelled, 24 h at most")
+    until: Instant | None = Field(None, description="With every_s; null = until cancelled, 24 h at most")
 
     def repetition(self) -> Repetition:
         """As the services know it."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from controller.api.grid_shapes import GridItemView, ScheduleView, TodayView
 from controller.api.routing import Call, Route, route
-from controller.api.schema import Empty, Id, Schema
+from controller.api.schema import Empty, Id, Instant, Schema
 from controller.services.context import Permission
 from controller.services.directory import Directory
 from controller.services.errors import ForbiddenError, InvalidError, NotFoundError
@@ -19,8 +19,8 @@ from controller.services.today import MAX_HOURS, TodayService
 class ScheduleQuery(Schema):
     """Which window of the grid."""
 
-    since: AwareDatetime
-    until: AwareDatetime = Field(description=f"At most {MAX_SPAN.days} days later")
+    since: Instant
+    until: Instant = Field(description=f"At most {MAX_SPAN.days} days later")
     area_id: Id | None = Field(None, description="Only what sounds in this area or below it")
 
 

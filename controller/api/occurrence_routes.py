@@ -21,7 +21,7 @@ from controller.api.programme_shapes import (
     shape_of,
 )
 from controller.api.routing import Call, Route, route
-from controller.api.schema import Empty, Id, Line, Schema
+from controller.api.schema import YEARS, Empty, Id, Line, Schema
 from controller.services.context import Permission
 from controller.services.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 from controller.services.exceptions import Exceptional, Following
@@ -206,7 +206,7 @@ def _recurrence(path: Mapping[str, str]) -> datetime:
         moment = parse_time(path["recurrence"])
     except RecurrenceError as error:
         raise NotFoundError(f"an occurrence is named by an instant: {error}", code="occurrence_not_found") from error
-    if not isinstance(moment, datetime) or moment.tzinfo is None:
+    if not isinstance(moment, datetime) or moment.tzinfo is None or moment.year not in YEARS:
         raise NotFoundError("an occurrence is named by an instant such as 2026-08-29T22:00:00Z",
                             code="occurrence_not_found")  # fmt: skip
     return moment.astimezone(UTC)

@@ -159,7 +159,8 @@ def _responses(one: Route, references: Any) -> dict[str, Any]:
     if one.returns is not None:
         good["content"] = {"application/json": {"schema": references[one.returns, "serialization"]}}
     elif one.raw_returns is not None:
-        good["content"] = {one.raw_returns: {}}
+        kinds = (one.raw_returns,) if isinstance(one.raw_returns, str) else one.raw_returns
+        good["content"] = {kind: {} for kind in kinds}
     responses: dict[str, Any] = {str(one.status): good}
     for status, words in sorted(_errors(one).items()):
         responses[str(status)] = {

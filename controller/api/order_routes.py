@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final, Literal
 
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
 from controller.api.programme_shapes import Chime, Ids
 from controller.api.routing import Call, Route, route
-from controller.api.schema import Empty, Id, OptionalLine, Page, PageQuery, Schema, paginate
+from controller.api.schema import Empty, Id, Instant, OptionalLine, Page, PageQuery, Schema, paginate
 from controller.services.context import Permission
 from controller.services.dispatch import Dispatched
 from controller.services.errors import (
@@ -96,7 +96,7 @@ class Withdrawal(Schema):
     """What to take off the air and out of the plans."""
 
     rule_id: RuleId = Field(description="A programme's id, or the rule_id of a play-now order")
-    recurrence: AwareDatetime | None = Field(None, description="Only this occurrence; null = all of it")
+    recurrence: Instant | None = Field(None, description="Only this occurrence; null = all of it")
 
 
 class CommandView(Schema):

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from controller.api.programme_shapes import ProblemView, ProgrammeShape, ProgrammeView, view_of
 from controller.api.routing import Call, Route, route
-from controller.api.schema import Empty, Id, Page, PageQuery, Schema, paginate
+from controller.api.schema import Empty, Id, Instant, Page, PageQuery, Schema, paginate
 from controller.services.catalogue import ProgrammeEntry
 from controller.services.context import Clock, Permission
 from controller.services.directory import Directory
@@ -51,8 +51,8 @@ class PreviewRequest(Schema):
 
     programme: ProgrammeShape
     programme_id: Id | None = Field(None, description="When it is a change of this one")
-    begin: AwareDatetime
-    end: AwareDatetime
+    begin: Instant
+    end: Instant
 
 
 class OutlookRequest(PreviewRequest):

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from controller.api.schema import Id, Line, Schema
+from controller.api.schema import YEARS, Id, Line, Schema
 from controller.services.catalogue import ProgrammeEntry
 from controller.services.errors import FieldProblem, InvalidError
 from controller.services.programme_model import (
@@ -270,9 +270,12 @@ def recorded_shape(content: RecordedSpec) -> RecordedShape:
 
 def _moment(field: str, text: str) -> date | datetime:
     try:
-        return parse_time(text)
+        moment = parse_time(text)
+        if moment.year not in YEARS:
+            raise RecurrenceError("time_out_of_range", f"{text!r} must lie between {YEARS[0]} and {YEARS[-1]}")
     except RecurrenceError as error:
         raise InvalidError(str(error), code=error.code, fields=[FieldProblem(field, str(error), error.code)]) from error
+    return moment
 
 
 def local_time(field: str, text: str) -> datetime:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
 from controller.api.routing import Call, Route, route
-from controller.api.schema import Empty, Id, Schema
+from controller.api.schema import Empty, Id, Instant, Schema
 from controller.services.context import Permission
 from controller.services.errors import ForbiddenError, InvalidError, NotFoundError
 from controller.services.reports import MAX_LINES, ReportLine, ReportQuery, ReportService
@@ -22,8 +22,8 @@ class ReportFilter(Schema):
 
     rule_id: RuleId | None = Field(None, description="A programme's id, or the rule_id of a play-now order")
     area_id: Id | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Instant | None = None
+    until: Instant | None = None
     limit: int = Field(100, ge=1, le=MAX_LINES)
 
 
@@ -73,13 +73,9 @@ class ReportRoutes:
     async def occurrences(self, call: Call[Empty, ReportFilter]) -> Report:
         """What was heard."""
         asked = call.query
-        query = ReportQuery(asked.rule_id, asked.area_id, _utc(asked.since), _utc(asked.until), asked.limit)
+        query = ReportQuery(asked.rule_id, asked.area_id, asked.since, asked.until, asked.limit)
         lines = await self._reports.occurrences(call.actor, query)
         return Report(occurrences=tuple(_view(line) for line in lines))
-
-
-def _utc(value: datetime | None) -> datetime | None:
-    return None if value is None else value.astimezone(UTC)
 
 
 def _view(line: ReportLine) -> OccurrenceReport:

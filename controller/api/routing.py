@@ -108,7 +108,7 @@ class Route:
     errors: tuple[type[ServiceError], ...]
     status: int
     raw_body: str | None  # media type of a body that the handler reads by itself
-    raw_returns: str | None  # media type of what the handler writes by itself
+    raw_returns: str | tuple[str, ...] | None  # media type, or types, of what the handler writes by itself
     idempotent: bool  # respects the Idempotency-Key header
     websocket: bool = False  # the handler upgrades the connection
 
@@ -133,7 +133,7 @@ def route(
     errors: tuple[type[ServiceError], ...] = (),
     status: int = 200,
     raw_body: str | None = None,
-    raw_returns: str | None = None,
+    raw_returns: str | tuple[str, ...] | None = None,
     idempotent: bool = False,
     websocket: bool = False,
 ) -> Route:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Generic, TypeVar
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from controller.services.errors import FieldProblem, InvalidError
 
@@ -33,6 +34,19 @@ OptionalLine = Annotated[
 ]
 #: An id of something.
 Id = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
+
+#: What the house reckons with. At the ends of what a date can be, an offset or a span leaves it.
+YEARS: Final = range(1970, 2200)
+
+
+def _within_reach(at: datetime) -> datetime:
+    if at.year not in YEARS:
+        raise ValueError(f"must lie between {YEARS[0]} and {YEARS[-1]}")
+    return at.astimezone(UTC)
+
+
+#: A moment that somebody names, with its time zone; UTC inside.
+Instant = Annotated[AwareDatetime, AfterValidator(_within_reach)]
 
 
 class Schema(BaseModel):

@@ -16,6 +16,7 @@ from yarl import URL
 
 from controller.api import server as server_module
 from controller.api.idempotency import IdempotencyKeys
+from controller.api.programme_shapes import local_time
 from controller.services.errors import ConflictError, InvalidError
 from tests.unit.controller.staff import PASSWORD, Staff, open_staff
 
@@ -114,6 +115,10 @@ async def test_a_viewer_of_one_commune_gets_nothing_of_another(staff: Staff) -> 
     assert reached >= 2  # the lists of areas and clusters, which show their own
 
 
+#: The first and the last instants that a date can say: in another time zone they are none.
+DAWN, DUSK = "0001-01-01T00:00:00%2B00:01", "9999-12-31T23:59:59-00:01"
+
+
 @pytest.mark.parametrize(
     ("method", "path", "options", "expected"),
     [
@@ -134,6 +139,11 @@ async def test_a_viewer_of_one_commune_gets_nothing_of_another(staff: Staff) -> 
         ("GET", "/api/v1/areas/%00", {}, (404, "not_found")),
         ("GET", "/api/v1/areas/..%2F..%2Fetc", {}, (404, "area_not_found")),
         ("GET", "/api/v1/audit?before=99999999999999999999", {}, (422, "invalid_input")),
+        ("GET", f"/api/v1/schedule?until=2000-01-02T00:00:00Z&since={DAWN}", {}, (422, "invalid_input")),
+        ("GET", f"/api/v1/schedule?since=2000-01-02T00:00:00Z&until={DUSK}", {}, (422, "invalid_input")),
+        ("GET", f"/api/v1/reports/occurrences?since={DAWN}", {}, (422, "invalid_input")),
+        ("GET", f"/api/v1/play-records?since={DUSK}", {}, (422, "invalid_input")),
+        ("GET", "/api/v1/play-records?since=2026-11-20T03:00:00", {}, (422, "invalid_input")),
     ],
 )  # fmt: skip
 async def test_bad_input_gets_a_problem_with_a_code(
@@ -147,6 +157,13 @@ async def test_bad_input_gets_a_problem_with_a_code(
         assert answer.content_type == "application/problem+json"
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert set(body) >= {"type", "title", "status", "detail"}
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00", "1969-12-31T23:59", "2200-01-01T00:00", "9999-12-31T23:59"])
+def test_a_local_time_that_no_zone_can_turn_is_refused(text: str) -> None:
+    with pytest.raises(InvalidError) as refused:
+        local_time("dtstart", text)
+    assert refused.value.code == "time_out_of_range"
 
 
 async def test_an_unexpected_fault_shows_an_incident_and_no_traceback(
