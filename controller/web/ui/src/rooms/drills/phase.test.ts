@@ -27,6 +27,8 @@ it("a box passed, failed, is silent, or has time left", () => {
   expect(failures(result({ code: "muted", checks: [check, { ...check, name: "clock", ok: true }] }))).toContain(
     "muted",
   );
+  const counters = { name: "counters", ok: false, detail: "" };
+  expect(failures(result({ code: "counters", checks: [counters] }))).toBe("bộ đếm lệnh"); // once, and in words
 });
 
 it("a drill runs until it is stopped, over, or answered by every box", () => {

@@ -43,8 +43,9 @@ export function outcomeState(of: Outcome): State {
 
 /** What a box failed at, by name. */
 export function failures(result: shapes.ResultView): string {
-  const names = result.checks.flatMap((each) => (each.ok ? [] : [checkName(each.name)]));
-  return [...(result.code ? [result.code] : []), ...names].join(", ");
+  const names = result.checks.flatMap((each) => (each.ok ? [] : [each.name]));
+  const first = result.code && !names.includes(result.code) ? [result.code] : []; // often it is the name of the first
+  return [...first, ...names].map(checkName).join(", ");
 }
 
 function checkName(name: string): string {
