@@ -164,8 +164,6 @@ async def open_alarms(base: Foundation, around: Around) -> Alarms:
         clock=clock,
     )
     sender.voice = around.live
-    if around.live is not None:
-        around.live.listeners.append(lambda session: _begun(boards, session))
     speaker = Speaker(around.speech, around.ingestor, around.store)
     desk = AlertDesk(
         composer=Composer(
@@ -196,6 +194,8 @@ async def open_alarms(base: Foundation, around: Around) -> Alarms:
     )
     tender = AlertTender(desk, books, stock, around.memory, clock)
     around.orders.stop_listeners.append(tender.stopped)
+    if around.live is not None:
+        around.live.listeners.append(lambda session: _voice_changed(tender, session))
     around.recordings.used_by.append(book.uses_of)
     post = _post(base)
     if post is not None:
@@ -203,10 +203,10 @@ async def open_alarms(base: Foundation, around: Around) -> Alarms:
     return Alarms(desk, templates, book, boards, notices, books, stock, tender, tones, view, speaker, post)
 
 
-def _begun(boards: BoardRoom, session: LiveSession) -> None:
-    """A live session changed: of an alert's voice the board must know when it began."""
-    if session.billing.alert_id is not None and session.on_air is not None:
-        boards.begin(session.billing.alert_id, session.on_air)
+def _voice_changed(tender: AlertTender, session: LiveSession) -> None:
+    """A live session changed: of an alert's voice the tender must know."""
+    if session.billing.alert_id is not None:
+        tender.voice_changed(session.billing.alert_id, session.on_air, session.ends)
 
 
 def _post(base: Foundation) -> NoticePost | None:

@@ -4,7 +4,8 @@ Rules kept here:
 
 1. Every second: an alert nobody confirmed in time is ``expired``; one whose last order has expired is ``expired``, or
    ``missed`` when no cluster sounded. A disk that refuses to record that is asked again the next second.
-2. A STOP over all of its clusters ends an alert (``cancelled``, reason STOP).
+2. A STOP over all of its clusters ends an alert (``cancelled``, reason STOP). A live voice's alert lasts as long as its
+   session may; only in memory, for a restart ends the voice.
 3. At start: alerts from the database and then from the journal, boards from what was written down and what the courier
    has taken up again, notices of alerts that were given alone, the duplicate rule.
 
@@ -94,6 +95,16 @@ class AlertTender:
             if alert.state.given and (clusters is None or alert.remaining <= clusters):
                 over = replace(alert, state=AlertState.CANCELLED, ended=Step(_SYSTEM, at, STOP))
                 self._ending[alert.id] = (alert, over)
+
+    def voice_changed(self, alert_id: str, on_air: datetime | None, ends: datetime | None) -> None:
+        """The live session of an alert began, or lasts longer."""
+        if on_air is not None:
+            self._desk.boards.begin(alert_id, on_air)
+        alert = self._desk.register.alerts.get(alert_id)
+        if alert is None or not alert.state.given or alert.expires is None or ends is None or ends <= alert.expires:
+            return
+        self._desk.register.put(replace(alert, expires=ends))
+        self._desk.boards.prolong(alert_id, (), ends)
 
     async def _end(self, alert_id: str) -> None:
         seen, over = self._ending[alert_id]

@@ -14,7 +14,17 @@ from sqlmodel import select
 
 from audio.errors import SpeechError
 from controller.services.alerts.desk import Composed
-from controller.services.alerts.model import CADENCE, AlertKind, AlertState, Origin, Repetition, Tone, Where, Words
+from controller.services.alerts.model import (
+    CADENCE,
+    VOICE_LIFE,
+    AlertKind,
+    AlertState,
+    Origin,
+    Repetition,
+    Tone,
+    Where,
+    Words,
+)
 from controller.services.context import SYSTEM, Role, RoleGrant
 from controller.services.errors import BusyError, ConflictError, ForbiddenError, InvalidError, TooManyError
 from controller.services.live import LiveSession
@@ -480,7 +490,9 @@ async def heard_live(hall: Hall, alert_id: str, session: LiveSession) -> None:
     assert board is not None
     clock.advance(seconds=20)
     assert board.red(clock.now()) == []  # nobody has spoken yet
-    boards.begin(alert_id, clock.now())
+    ends = clock.now() + VOICE_LIFE
+    hall.stage.air.alarms.tender.voice_changed(alert_id, clock.now(), ends)
+    assert hall.desk.get(hall.lan, alert_id).expires == board.expires == ends  # the session outlasts the confirmation
     (stream,) = session.stream_ids
     said = Progress(term=1, seq=99, stream=stream, stage=ProgressStage.STARTED, at=clock.now(), start_error_us=80)
     boards.progress(hall.stage.agent_of(hall.clusters[0]), said)
