@@ -61,25 +61,33 @@ def seed(desk: Desk, folder: Path) -> str:
     district = desk.area("Huyện")
     communes = [desk.area(f"Xã {number:02}", parent_id=district) for number in range(_COMMUNES)]
     clusters = [
-        {"name": f"{number:04} Cụm", "area_id": communes[number % _COMMUNES], "latitude": 16.4 + number % 40 / 100,
-         "longitude": 106.7 + number // 40 / 100}
+        {"name": f"{number:04} Cụm", "area_id": communes[number % _COMMUNES], **_place(number)}
         for number in range(_CLUSTERS)
-    ]  # fmt: skip
+    ]
     sound = folder / "bulletin.wav"
     write_wav(sound, np.asarray(0.2 * np.sin(np.arange(10 * 48_000) / 20), np.float32))
     content = recorded(desk.recording(district, sound))
-    morning = (datetime.now(UTC) + timedelta(days=1)).replace(hour=22, minute=0, second=0)
+    first = (datetime.now(UTC) + timedelta(hours=1)).replace(minute=0, second=0)
     with desk.api() as api:
         for at in range(0, _CLUSTERS, _IMPORT):
             api.post("/api/v1/clusters/import", {"clusters": clusters[at : at + _IMPORT]})
         for number, commune in enumerate(communes):
             for slot in range(_A_DAY):
-                start = morning + timedelta(minutes=_APART * (slot * _COMMUNES + number))
+                start = first + timedelta(minutes=_APART * (slot * _COMMUNES + number))
                 body = {"area_id": commune, "title": f"Bản tin {slot + 1}", "targets": {"areas": [commune]},
                         "dtstart": local(start), "rrule": "FREQ=DAILY",
                         "content": content}  # fmt: skip
                 api.post("/api/v1/programmes", body)
     return district
+
+
+def _place(number: int) -> dict[str, float]:
+    """Communes beside each other, and the clusters of each beside each other."""
+    commune, within = number % _COMMUNES, number // _COMMUNES
+    return {
+        "latitude": 16.4 + commune // 4 * 0.1 + within % 12 * 0.007,
+        "longitude": 106.7 + commune % 4 * 0.12 + within // 12 * 0.01,
+    }
 
 
 def measure(rounds: int) -> Iterator[Case]:
