@@ -169,6 +169,7 @@ class ProblemView(Schema):
     cluster_id: str | None = None
     at: datetime | None = None
     warning: bool = False
+    other: str = Field("", description="Title of the programme it meets")
 
     @classmethod
     def of(cls, problem: Problem | Gap) -> ProblemView:
@@ -181,6 +182,7 @@ class ProblemView(Schema):
             cluster_id=problem.cluster_id,
             at=problem.at,
             warning=problem.warning,
+            other=problem.other,
         )
 
 

@@ -107,6 +107,7 @@ class RecordingView(Schema):
     progress: ProgressView | None
     decision: DecisionView | None
     used_by: tuple[str, ...] = Field(description="Ids of active programmes")
+    for_alerts: bool = Field(description="An alert template says it: nothing for a programme to sound by mistake")
     created_by: str
     created_by_name: str
     created_at: datetime
@@ -250,6 +251,7 @@ class RecordingRoutes:
             if decision is None
             else DecisionView(approved=decision.approved, by=decision.by, at=decision.at, reason=decision.reason),
             used_by=tuple(use.id for use in self._catalogue.uses_of(entry.id)),
+            for_alerts=bool(self._recordings.templates_of(entry.id)),
             created_by=entry.created_by,
             created_by_name=self._name(entry.created_by),
             created_at=entry.created_at,

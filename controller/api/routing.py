@@ -311,4 +311,5 @@ def _respond(one: Route, result: object) -> web.StreamResponse:
     # A page made in a generic function is a plain Page: its parameters are gone at run time.
     if not isinstance(result, one.returns.__pydantic_generic_metadata__["origin"] or one.returns):
         raise TypeError(f"{one.operation_id} returned {type(result).__name__}, not {one.returns.__name__}")
-    return web.Response(status=one.status, body=result.model_dump_json().encode(), content_type="application/json")
+    body = result.model_dump_json(by_alias=True).encode()
+    return web.Response(status=one.status, body=body, content_type="application/json")

@@ -134,8 +134,11 @@ class RecordingService:
             for entry in self._catalogue.uses_of(recording_id)
             if self._directory.allows(actor, Permission.READ, entry.spec.area_id)
         )
-        titles = (title for ask in self.used_by for title in ask(recording_id))
-        return (*programmes, *(Use("template", None, title) for title in titles))
+        return (*programmes, *(Use("template", None, title) for title in self.templates_of(recording_id)))
+
+    def templates_of(self, recording_id: str) -> tuple[str, ...]:
+        """Titles of the alert templates that would miss it."""
+        return tuple(title for ask in self.used_by for title in ask(recording_id))
 
     async def sound(
         self, actor: Actor, recording_id: str, sha256: str | None = None, *, part: slice = _NOTHING
@@ -287,10 +290,8 @@ class RecordingService:
         if uses:
             names = ", ".join(f"{use.spec.title!r} ({use.id})" for use in uses[:5])
             raise ConflictError(f"programmes use it: {names}; withdraw them first", code="recording_in_use")
-        for ask in self.used_by:
-            titles = ask(recording_id)
-            if titles:
-                raise ConflictError(f"it is used by {', '.join(titles[:5])}", code="recording_in_use")
+        if titles := self.templates_of(recording_id):
+            raise ConflictError(f"it is used by {', '.join(titles[:5])}", code="recording_in_use")
         if entry.state == "processing":
             raise ConflictError("it is being processed; wait a moment", code="recording_busy")
         async with self._db.transaction(actor) as tx:

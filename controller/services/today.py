@@ -76,7 +76,7 @@ class Today:
     until: datetime
     sounded: tuple[Sounded, ...]
     now: tuple[SoundsNow, ...]
-    ahead: Grid
+    ahead: Grid  # what has not begun
     failed: tuple[Sounded, ...]
     unheard: tuple[GridItem, ...]  # that should have sounded, and no box said anything about it
     holes: tuple[GridItem, ...]  # that will come and cannot sound, or not everywhere
@@ -135,7 +135,7 @@ class TodayService:
             until=until,
             sounded=sounded,
             now=_sounds_now(states),
-            ahead=ahead,
+            ahead=replace(ahead, items=tuple(item for item in ahead.items if item.when.start > now)),
             failed=tuple(each for each in sounded if each.failed),
             unheard=_unheard(past, {(line.rule_id, line.recurrence) for line in lines}, since, now)[:SHOWN],
             holes=tuple(item for item in ahead.items if item.gaps or item.when.lacking or item.when.quiet)[:SHOWN],

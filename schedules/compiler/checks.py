@@ -169,7 +169,7 @@ def _overlaps(
         met = _first_meeting(subject, _subject(other, clusters, now - _reach(other)))
         if met is not None:
             message = f"it overlaps {other.title!r} at {len(shared)} clusters"
-            yield Problem("overlap", message, rule.id, min(shared), met)
+            yield Problem("overlap", message, rule.id, min(shared), met, other=other.title)
 
 
 def _reach(rule: Rule) -> timedelta:

@@ -28,7 +28,8 @@ class DayPlan:
 class Problem:
     """Something a person should know. A ``warning`` does not stand in the way; anything else is refused at the desk.
 
-    ``code`` is stable snake_case. ``cluster_id`` is one example where it holds for some clusters only.
+    ``code`` is stable snake_case. ``cluster_id`` is one example where it holds for some clusters only; ``other`` the
+    title of the rule it meets.
     """
 
     code: str
@@ -37,6 +38,7 @@ class Problem:
     cluster_id: str | None = None
     at: datetime | None = None
     warning: bool = False
+    other: str = ""
 
 
 @dataclass(frozen=True, slots=True)

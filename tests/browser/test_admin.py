@@ -55,7 +55,7 @@ def test_somebody_new_at_the_desk(come: Come, village: Village) -> None:
     page.get_by_role("button", name="Khóa tài khoản").click()
     page.get_by_role("dialog", name="Khóa tài khoản lan.ho?").get_by_role("button", name="Khóa tài khoản").click()
     expect(page.get_by_text("Đã khóa lan.ho.")).to_be_visible()
-    page.get_by_role("dialog").get_by_role("button", name="Hủy").click()
+    page.get_by_role("dialog").get_by_role("button", name="Thôi").click()
     expect(page.get_by_role("row").filter(has_text="lan.ho")).to_contain_text("Đã khóa")
     person.shot("admin-users")
 

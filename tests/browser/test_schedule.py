@@ -91,6 +91,33 @@ def test_from_the_door_to_three_communes_in_eight_clicks(come: Come, village: Vi
         api.post("/api/v1/orders/withdraw", {"rule_id": made["id"]})
 
 
+def test_a_refused_plan_says_so_where_it_is_seen_and_what_it_meets(
+    come: Come, village: Village, planned: dict[str, Any]
+) -> None:
+    person = come("bientap")
+    page = person.go("schedule?new=1")
+    form = page.get_by_role("dialog", name="Đặt lịch phát")
+    form.get_by_text("Bản tin tiêm phòng").click()
+    form.get_by_role("treeitem", name=re.compile("Xã A Vao")).click()
+    day, time = form.get_by_label("Ngày phát đầu tiên"), form.get_by_label("Giờ phát")
+    expect(day).to_have_value(f"{tomorrow():%d/%m/%Y}")
+    time.fill("24 giờ")
+    time.blur()
+    expect(form.get_by_text("Viết giờ theo 24 giờ")).to_be_visible()
+    time.fill("9h")
+    time.blur()
+    expect(time).to_have_value("09:00")
+    expect(form.get_by_text(f"Trùng giờ với “{planned['title']}”")).to_be_visible()
+    form.get_by_role("button", name="Đặt lịch", exact=True).click()
+    refused = form.get_by_role("alert").filter(has_text="Chưa đặt được lịch")
+    expect(refused).to_be_in_viewport(ratio=1)
+    person.shot("schedule-refused")
+    assert person.barriers() == []
+    time.fill("9:30")
+    expect(refused).to_have_count(0)
+    expect(form.get_by_text("Không vướng gì.")).to_be_visible()
+
+
 def test_a_file_is_uploaded_right_there_and_waits_for_its_approval(
     come: Come, village: Village, tmp_path: Path
 ) -> None:
@@ -107,7 +134,7 @@ def test_a_file_is_uploaded_right_there_and_waits_for_its_approval(
     hole = tile(page, "Thông báo mới")
     expect(hole).to_have_class(re.compile(r"\bmissing\b"))
     hole.click()
-    expect(page.get_by_text("Bản ghi chưa được phê duyệt: sẽ phát khi được duyệt.")).to_be_visible()
+    expect(page.get_by_text("Bản ghi chưa được phê duyệt: chỉ phát nếu được duyệt trước giờ này.")).to_be_visible()
     person.shot("schedule-hole")
     assert person.barriers() == []
     page.get_by_role("button", name="Gỡ cả chương trình").click()
@@ -244,7 +271,7 @@ def test_a_longer_window_says_what_it_would_meet_before_it_is_let_go(come: Come,
         expect(page.get_by_text("Tiếp sóng sáng: dài 45 phút")).to_be_visible()
         expect(page.get_by_text("Không vướng gì.")).to_be_visible()
         page.mouse.move(x, edge + height, steps=4)
-        expect(page.get_by_text("Trùng giờ với chương trình khác cùng mức ưu tiên.")).to_be_visible()
+        expect(page.get_by_text("Trùng giờ với “Tiếp sóng trưa” cùng mức ưu tiên")).to_be_visible()
         person.shot("schedule-resize")
         page.mouse.move(x, edge + height / 4, steps=4)
         page.mouse.up()

@@ -277,7 +277,7 @@ class AlertDesk:
         """Let it go on until then: at its cadence, or every two hours if it had none.
 
         Raises:
-            InvalidError: ``bad_until``.
+            InvalidError: ``bad_until``, or ``not_later``: that would shorten it.
             ConflictError: it is over, or a live voice (extend the session).
             NotFoundError, ForbiddenError, BusyError: as :meth:`confirm`.
         """
@@ -292,6 +292,9 @@ class AlertDesk:
                 raise ConflictError(f"this alert is {alert.state} and cannot be extended", code="not_sounding")
             if not now < until <= now + MAX_LIFE:
                 raise InvalidError("extend it to a time within the next 24 hours", code="bad_until")
+            held = alert.repetition.until or (alert.start + MAX_LIFE if alert.repetition.every is not None else None)
+            if held is not None and until <= held:
+                raise InvalidError("it repeats at least until then already", code="not_later")
             extended = await self.sender.extend(Act("extend", actor, idempotency_key, digest), alert, until)
         _tell(self.on_extended, extended)
         return extended

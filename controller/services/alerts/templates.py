@@ -287,8 +287,13 @@ class TemplateService:
             made = await self._recordings.create_spoken(actor, new, words.text)
             return replace(words, recording=made.id)
 
-        said = [await of(each, f"{spec.title} ({each.language})") for each in spec.words]
-        cancelled = [await of(each, f"{spec.title}, hủy ({each.language})") for each in spec.cancel_words]
+        several = len({each.language for each in (*spec.words, *spec.cancel_words)}) > 1
+
+        def called(title: str, words: Words) -> str:
+            return f"{title} ({words.language})" if several else title
+
+        said = [await of(each, called(spec.title, each)) for each in spec.words]
+        cancelled = [await of(each, called(f"{spec.title}, hủy", each)) for each in spec.cancel_words]
         return replace(spec, words=tuple(said), cancel_words=tuple(cancelled))
 
     def _row(self, actor: Actor, template_id: str, version: int, spec: TemplateSpec) -> AlertTemplateVersion:

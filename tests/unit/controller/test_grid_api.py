@@ -128,6 +128,8 @@ async def test_today(staff: Staff) -> None:
         staff, agent_id, faults=("output_failed",),
         sounding=SoundingState(occurrence_id="0" * 64, title="Bản tin trưa", priority=40, since=now),
     )  # fmt: skip
+    _, states = await staff.call("GET", f"/api/v1/clusters/states?area_id={area}")
+    assert [state["sounding"]["class"] for state in states["states"] if state["sounding"]] == ["PROGRAMME"]
     status, today = await staff.call("GET", f"/api/v1/today?area_id={area}")
     assert status == 200, today
     assert today["states"] == {"playing": 1, "no_box": 1}

@@ -150,6 +150,11 @@ async def test_a_recording_in_use_is_not_archived(tmp_path: Path) -> None:
         (use,) = stage.air.recordings.uses(ADMIN, entry.id)
         assert (use.kind, use.id, use.title) == ("programme", programme.id, "Bản tin sáng")
         await stage.air.programmes.withdraw(ADMIN, programme.id)
+        stage.air.recordings.used_by.append(lambda recording: ("Cảnh báo lũ",) if recording == entry.id else ())
+        assert stage.air.recordings.templates_of(entry.id) == ("Cảnh báo lũ",)
+        with pytest.raises(ConflictError):
+            await stage.air.recordings.archive(ADMIN, entry.id)
+        stage.air.recordings.used_by.pop()
         await stage.air.recordings.archive(ADMIN, entry.id)
         assert stage.air.recordings.readable(ADMIN) == []
 

@@ -59,6 +59,7 @@ def test_overlap_of_equals_is_refused(priority: Priority) -> None:
     two = rule("two", "05:39", "FREQ=WEEKLY;BYDAY=WE", **more)
     problem = check(two, one)[0]
     assert (problem.code, problem.at) == ("overlap", datetime(2026, 9, 1, 22, 39, tzinfo=UTC))
+    assert problem.other
     assert [p.code for p in check(one, two)] == ["overlap"]
     assert codes(rule("two", "05:40", "FREQ=WEEKLY;BYDAY=WE", **more), one) == []
 

@@ -187,7 +187,8 @@ async def test_a_double_click_on_compose_is_one_alert(tmp_path: Path) -> None:
 
 async def test_its_end_by_the_clock_does_not_undo_a_step_taken_meanwhile(tmp_path: Path) -> None:
     async with open_hall(tmp_path) as hall:
-        composed = await hall.armed(repetition=Repetition(1, timedelta(0), every=timedelta(hours=2)))
+        first = hall.stage.clock.now() + timedelta(hours=4)
+        composed = await hall.armed(repetition=Repetition(1, timedelta(0), every=timedelta(hours=2), until=first))
         given = await hall.desk.confirm(hall.minh, composed.alert.id, composed.code)
         tender = hall.stage.air.alarms.tender
         tender.stopped(None, hall.stage.clock.now())  # STOP, and before it is written down:
@@ -326,6 +327,19 @@ async def test_until_cancelled_with_the_cadence_of_disasters_and_longer(tmp_path
         assert extended.expires > until_
         with pytest.raises(InvalidError):
             await hall.desk.extend(hall.minh, given.id, now + timedelta(hours=25))
+        with pytest.raises(InvalidError) as shorter:
+            await hall.desk.extend(hall.minh, given.id, until_ - timedelta(hours=1))
+        assert shorter.value.code == "not_later"
+
+
+async def test_what_repeats_until_it_is_cancelled_is_never_shortened_by_extending_it(tmp_path: Path) -> None:
+    async with open_hall(tmp_path) as hall:
+        composed = await hall.armed(repetition=Repetition(1, timedelta(seconds=5), CADENCE))
+        given = await hall.desk.confirm(hall.minh, composed.alert.id, composed.code)
+        with pytest.raises(InvalidError) as shorter:
+            await hall.desk.extend(hall.minh, given.id, hall.stage.clock.now() + timedelta(hours=2))
+        assert shorter.value.code == "not_later"
+        assert hall.desk.get(hall.minh, given.id).repetition.until is None
 
 
 async def test_a_single_alert_that_is_extended_goes_on_every_two_hours_from_now(tmp_path: Path) -> None:

@@ -72,7 +72,15 @@ function faulty(state: shapes.ClusterStateView): Why {
   const [first, ...more] = state.faults;
   if (first === undefined) return bad(t.why.output, t.todo.output);
   const { name, todo } = faultWords(first);
-  return bad(more.length > 0 ? t.why.faults(name, more.length) : name, todo);
+  return bad(
+    more.length > 0
+      ? t.why.faults(
+          name,
+          more.map((code) => faultWords(code).name),
+        )
+      : name,
+    todo,
+  );
 }
 
 function bad(text: string, todo: string): Why {

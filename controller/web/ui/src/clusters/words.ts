@@ -1,4 +1,4 @@
-import { count, words } from "../i18n/words";
+import { words } from "../i18n/words";
 
 export const t = words({
   vi: {
@@ -29,7 +29,7 @@ export const t = words({
       quiet: (until: string) => `Đang trong giờ yên tĩnh, đến ${until}.`,
       nothing: "Tốt; lúc này không có mục nào trong lịch.",
       output: "Đường ra loa bị hỏng.",
-      faults: (first: string, more: number) => `${first} Và ${count(more, "vi")} lỗi khác.`,
+      faults: (first: string, more: readonly string[]) => `${first} Ngoài ra: ${more.join(" ")}`,
     },
     todo: {
       noBox: "Vào trang Thiết bị mới để nhận thiết bị.",
@@ -133,7 +133,7 @@ export const t = words({
       quiet: (until) => `Quiet hours, until ${until}.`,
       nothing: "Well; nothing is planned right now.",
       output: "Its sound output has failed.",
-      faults: (first, more) => `${first} And ${count(more, "en")} more.`,
+      faults: (first, more) => `${first} Also: ${more.join(" ")}`,
     },
     todo: {
       noBox: "Let a box in on the page New boxes.",

@@ -3,7 +3,7 @@ import { count, plural, words } from "../i18n/words";
 export const t = words({
   vi: {
     close: "Đóng",
-    cancel: "Hủy",
+    cancel: "Thôi",
     confirm: "Xác nhận",
     retry: "Thử lại",
     search: "Tìm",
@@ -24,6 +24,16 @@ export const t = words({
     hidePassword: "Ẩn mật khẩu",
     stale: "Dữ liệu dưới đây là lần tải trước.",
     errorTitle: "Chưa tải được",
+    refusedTitle: "Chưa làm được",
+    moment: {
+      time: "giờ:phút",
+      date: "ngày/tháng/năm",
+      pick: "Chọn ngày trên lịch",
+      astray: {
+        time: "Viết giờ theo 24 giờ, ví dụ 05:00 hoặc 17:30.",
+        date: "Viết ngày, tháng, năm, ví dụ 01/12/2026.",
+      },
+    },
     area: "Khu vực",
     allAreas: "Mọi khu vực",
     sound: {
@@ -72,6 +82,16 @@ export const t = words({
     hidePassword: "Hide password",
     stale: "What is shown below is from the load before.",
     errorTitle: "Could not be loaded",
+    refusedTitle: "Could not be done",
+    moment: {
+      time: "hours:minutes",
+      date: "day/month/year",
+      pick: "Choose the day from a calendar",
+      astray: {
+        time: "Write the time by 24 hours, for example 05:00 or 17:30.",
+        date: "Write day, month and year, for example 01/12/2026.",
+      },
+    },
     area: "Area",
     allAreas: "All areas",
     sound: {

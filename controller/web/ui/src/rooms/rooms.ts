@@ -11,7 +11,6 @@ import MessageSquareWarning from "@lucide/svelte/icons/message-square-warning";
 import LibraryBig from "@lucide/svelte/icons/audio-lines";
 import MapIcon from "@lucide/svelte/icons/map";
 import Mic from "@lucide/svelte/icons/mic";
-import Palette from "@lucide/svelte/icons/palette";
 import Settings from "@lucide/svelte/icons/settings";
 import Siren from "@lucide/svelte/icons/siren";
 import type { Component } from "svelte";
@@ -127,7 +126,6 @@ export const rooms: readonly Room[] = [
     permission: "read",
     title: () => t.design,
     load: () => import("./design/Design.svelte"),
-    nav: { group: "house", icon: Palette },
   },
 ];
 

@@ -16,6 +16,7 @@ const recording = (more: Partial<shapes.RecordingView>): shapes.RecordingView =>
   progress: null,
   decision: null,
   used_by: [],
+  for_alerts: false,
   created_by: "us_1",
   created_by_name: "Hồ Thị Lan",
   created_at: "2026-11-30T00:00:00Z",

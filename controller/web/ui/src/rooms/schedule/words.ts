@@ -121,6 +121,7 @@ export const t = words({
     find: {
       clear: "Không vướng gì.",
       at: (text: string, when: string) => `${text} (${when})`,
+      meets: (title: string) => `Trùng giờ với “${title}” cùng mức ưu tiên: đổi giờ, hoặc bớt nơi phát.`,
     },
     problems: {
       quiet_hours: "Rơi vào giờ yên tĩnh: chỉ tin khẩn cấp mới được phát.",
@@ -131,7 +132,7 @@ export const t = words({
       never: "Theo quy tắc này thì không bao giờ phát.",
       no_target: "Nơi đã chọn chưa có cụm loa nào.",
       no_content: "Chưa có nội dung để phát.",
-      not_approved: "Bản ghi chưa được phê duyệt: sẽ phát khi được duyệt.",
+      not_approved: "Bản ghi chưa được phê duyệt: chỉ phát nếu được duyệt trước giờ này.",
       unknown_recording: "Bản ghi không còn trong kho.",
       recording_not_ready: "Bản ghi đang được xử lý.",
       recording_refused: "Tệp âm thanh hỏng.",
@@ -176,6 +177,8 @@ export const t = words({
       unsaved: "Bỏ lịch đang soạn?",
       unsavedText: "Những gì đã điền sẽ mất.",
       unsavedAction: "Bỏ đi",
+      refused: "Chưa đặt được lịch",
+      overlap: "Giờ này đã có chương trình khác cùng mức ưu tiên ở cùng cụm loa. Đổi giờ, hoặc bớt nơi phát.",
     },
     content: {
       library: "Bản ghi trong kho",
@@ -371,6 +374,7 @@ export const t = words({
     find: {
       clear: "Nothing in the way.",
       at: (text, when) => `${text} (${when})`,
+      meets: (title) => `It overlaps “${title}” of its class: take another time, or fewer places.`,
     },
     problems: {
       quiet_hours: "It falls into quiet hours: only emergencies may sound.",
@@ -381,7 +385,7 @@ export const t = words({
       never: "By this rule it never comes.",
       no_target: "There is no cluster in the chosen places yet.",
       no_content: "There is nothing to sound.",
-      not_approved: "The recording is not approved: it will sound once it is.",
+      not_approved: "The recording is not approved: it sounds only if it is before then.",
       unknown_recording: "The recording is gone.",
       recording_not_ready: "The recording is still being processed.",
       recording_refused: "The file is broken.",
@@ -426,6 +430,8 @@ export const t = words({
       unsaved: "Leave what you are writing?",
       unsavedText: "What you filled in will be lost.",
       unsavedAction: "Leave it",
+      refused: "Not scheduled yet",
+      overlap: "Another programme of its class has this time at the same clusters. Take another time, or fewer places.",
     },
     content: {
       library: "Recordings in the library",

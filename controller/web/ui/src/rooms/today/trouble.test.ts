@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import type { shapes } from "../../api";
 import { reasonPath } from "./paths";
-import { troubles } from "./trouble";
+import { troubles, waiting } from "./trouble";
 
 const nothing: shapes.WrongView = { failed: [], unheard: [], holes: [], faults: [], red_lists: [] };
 const fault = (cluster_id: string, code: string, since: string): shapes.TodayFault => ({
@@ -43,4 +43,14 @@ it("leads to what explains it, and to a cluster where nothing does", () => {
   );
   expect(reasonPath({ kind: "order", id: "now_1", recurrence: null }, ["c9"])).toBe("/cluster/c9");
   expect(reasonPath({ kind: "unknown", id: null, recurrence: null }, [])).toBeNull();
+});
+
+it("says first what waits for a decision", () => {
+  const warning = { id: "wa_1", headline: "Lũ quét", event: "", reached: 4, received_at: "2026-11-29T19:14:00Z" };
+  const found = waiting([warning as shapes.WarningLine], 2);
+  expect(found.map((each) => [each.title, each.text, each.href])).toEqual([
+    ["Lũ quét", "tin cảnh báo tới 4 cụm, chờ quyết định", "/warnings/wa_1"],
+    ["2 bản thu chờ phê duyệt", "nghe rồi quyết định", "/library?standing=waiting"],
+  ]);
+  expect(waiting([], 0)).toEqual([]);
 });

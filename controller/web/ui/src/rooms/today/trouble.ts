@@ -59,6 +59,26 @@ export function troubles(wrong: shapes.WrongView): Trouble[] {
   ];
 }
 
+/** What waits for this person's yes or no: warnings that came in, then recordings to listen to. */
+export function waiting(warnings: readonly shapes.WarningLine[], recordings: number): Trouble[] {
+  const lines = warnings.map((warning): Trouble => ({
+    key: `warning ${warning.id}`,
+    state: "warn",
+    at: warning.received_at,
+    title: warning.headline || warning.event,
+    text: t.wrong.warning(warning.reached),
+    href: `/warnings/${warning.id}`,
+    places: [],
+  }));
+  if (recordings === 0) return lines;
+  const { toApprove: title, listen: text } = t.wrong;
+  const library = "/library?standing=waiting";
+  return [
+    ...lines,
+    { key: "approve", state: "warn", at: null, title: title(recordings), text, href: library, places: [] },
+  ];
+}
+
 /** Faults of one kind are one line: twelve boxes without mains are one thing to know. */
 function faults(all: readonly shapes.TodayFault[]): Trouble[] {
   return [...Map.groupBy(all, (fault) => fault.code)].map(([code, same]) => {

@@ -42,6 +42,9 @@ export const t = words({
     clusters: vi,
     wrong: {
       red: (n: number, all: number) => `${count(n, "vi")}/${vi(all)} CHƯA vang`,
+      warning: (n: number) => `tin cảnh báo tới ${vi(n)}, chờ quyết định`,
+      toApprove: (n: number) => `${count(n, "vi")} bản thu chờ phê duyệt`,
+      listen: "nghe rồi quyết định",
       silent: "sẽ không phát được",
       lacking: (n: number) => `${vi(n)} không có bản tiếng dân tộc của mình`,
       quiet: (n: number) => `${vi(n)} không phát vì vào giờ yên tĩnh`,
@@ -116,6 +119,9 @@ export const t = words({
     clusters: en,
     wrong: {
       red: (n, all) => `${count(n, "en")} of ${en(all)} did NOT sound`,
+      warning: (n) => `a warning for ${en(n)} waits for a decision`,
+      toApprove: (n) => `${plural(n, "recording waits", "recordings wait")} for approval`,
+      listen: "listen, then decide",
       silent: "will not sound",
       lacking: (n) => `${en(n)} without a recording in their language`,
       quiet: (n) => `${en(n)} leave it out: quiet hours`,
