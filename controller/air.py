@@ -368,7 +368,7 @@ async def open_air(
     )
     orders.stop_listeners.append(live.stopped)
     planner.subscribe(arming.poke)
-    orders.stop_listeners.append(lambda *_: arming.poke())
+    orders.stop_listeners.append(lambda *_: arming.poke_after_stop())
     directory.subscribe(lambda change: arming.poke() if change.kind == "agent" else None)
     await issuer.load()
     await ledger.restore()

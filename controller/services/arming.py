@@ -32,6 +32,8 @@ from controller.services.context import Clock
 REARM: Final = timedelta(seconds=20)
 #: Only what comes this soon is armed; the rest is found at a later look.
 AHEAD: Final = timedelta(seconds=90)
+#: A STOP goes out alone: the streams that it silenced are closed this much later.
+STOP_FIRST_S: Final = 1.0
 #: How often wall and monotonic clock are compared, and what difference is a step.
 _WATCH: Final = timedelta(seconds=1)
 _STEP: Final = timedelta(seconds=1)
@@ -79,6 +81,10 @@ class Arming:
     def poke(self) -> None:
         """Something changed: look again now."""
         self._changed.set()
+
+    def poke_after_stop(self) -> None:
+        """Something was silenced: look again, once every box has heard of it (:data:`STOP_FIRST_S`)."""
+        asyncio.get_running_loop().call_later(STOP_FIRST_S, self._changed.set)
 
     @property
     def armed(self) -> frozenset[str]:

@@ -94,6 +94,17 @@ async def test_what_is_withdrawn_before_it_fires_is_not_done() -> None:
         await until(lambda: book.done == ["stays"])
 
 
+async def test_after_a_stop_it_is_looked_at_once_the_stop_has_gone_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arming, "STOP_FIRST_S", 0.05)
+    clock, book = HandClock(), Book()
+    async with running(clock, book) as subject:
+        await until(lambda: book.looks == 1)
+        began = asyncio.get_running_loop().time()
+        subject.poke_after_stop()
+        await until(lambda: book.looks == 2)
+        assert asyncio.get_running_loop().time() - began >= 0.05
+
+
 @pytest.mark.parametrize("step", [timedelta(hours=-1), timedelta(hours=1)])
 async def test_a_step_of_the_wall_clock_is_seen_and_corrected(step: timedelta, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arming, "_WATCH", timedelta(milliseconds=10))
