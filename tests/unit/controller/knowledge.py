@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from tests.unit.controller.alerts.test_alert_api import processed
-from tests.unit.controller.staff import Staff
+from tests.unit.controller.staff import PASSWORD, Staff
 from tests.unit.controller.test_rights_matrix import SAY, World, reaching, required
 from tests.unit.controller.warnings.test_warning_api import fresh, push, settled
 from tests.unit.controller.warnings.warning_kit import xml
@@ -25,7 +25,6 @@ class Knowledge:
     paths: dict[str, dict[str, str]]  # what an operation's path means, where it is not what the world has
     token: str  # a warning sender's
     code: str  # of the alert that waits
-    passwords: dict[str, str]
 
     def of(self, operation: str, path: str) -> dict[str, str]:
         """What stands for the parameters of a path."""
@@ -37,13 +36,13 @@ class Knowledge:
         reach = reaching(world)
         programme = reach["createProgramme"][0]
         narrow = {"clusters": [world.ids["cluster_id"]]}
-        hoa = {"name": "hoa", "password": self.passwords["hoa"]}
+        hoa = {"name": "hoa", "password": PASSWORD}
         alert = {"kind": "text", "words": SAY, "cancel_words": SAY, **narrow}
         return reach | {
             "login": [hoa],
             "openSession": [hoa],
             "createToken": [{"label": "máy in"}],
-            "beginSecondFactor": [{"password": self.passwords["admin"]}],
+            "beginSecondFactor": [{"password": PASSWORD}],
             "createUser": [{"name": "nam", "grants": [{"role": "viewer", "area_id": world.mine}]}],
             "changeUser": [{"display_name": "Minh"}],
             "changeArea": [{"name": "Tà Rụt"}],
@@ -87,9 +86,7 @@ class Knowledge:
 async def learn(world: World) -> Knowledge:
     """What an operation can be done to: alerts in every state, a backup, things that nothing else needs."""
     admin, mine = world.staff, world.mine
-    name, password = world.staff.running.first_admin or ("", "")
-    _, made = await admin.call("POST", "/api/v1/users", {"name": "hoa", "grants": [{"role": "admin"}]})
-    hoa = await admin.login("hoa", made["password"])
+    hoa = await admin.user("hoa", {"role": "admin"})
     given, waiting = [await _composed(hoa, world, title) for title in ("Lũ ống", "Sạt lở")]
     own = await _composed(admin, world, "Cháy rừng")
     status, said = await admin.call("POST", f"/api/v1/alerts/{given['id']}/confirm", {"code": given["code"]})
@@ -126,7 +123,7 @@ async def learn(world: World) -> Knowledge:
         "deleteCluster": {"cluster_id": cluster},
         "getCapAlert": {"identifier": await _published(admin)},
     }
-    return Knowledge(world, paths, token["token"], waiting["code"], {"hoa": made["password"], name: password})
+    return Knowledge(world, paths, token["token"], waiting["code"])
 
 
 async def _approved(admin: Staff, recording: str) -> None:
