@@ -31,6 +31,10 @@ from protocol.messages import Check
 #: Each check by itself.
 CHECK_S = 30.0
 
+#: How long the order of a test may take to be written down, and how often that is looked at.
+WRITTEN_S = 10.0
+_LOOK_S = 0.05
+
 #: Tests that wait; a newer one makes an older one needless.
 WAITING = 4
 
@@ -67,15 +71,15 @@ class Prover:
         """Test whenever it is ordered, for ever."""
         while True:
             name = await self._orders.get()
-            checks = await self.prove()
+            checks = await self.prove(name)
             self._e.conductor.herald.tested(name, checks, self._now())
 
-    async def prove(self) -> tuple[Check, ...]:
-        """Look at everything."""
+    async def prove(self, order: Reference) -> tuple[Check, ...]:
+        """Look at everything; ``order`` is the one that asks for it."""
         parts: tuple[tuple[str, Callable[[], Awaitable[tuple[bool, str]]]], ...] = (
             ("stock", self._stock),
             ("disk", self._disk),
-            ("counters", self._counters),
+            ("counters", lambda: self._counters(order)),
             ("output", self._output),
             ("clock", self._clock),
             ("plan", self._plan),
@@ -94,10 +98,14 @@ class Prover:
             return False, str(error)
         return True, "takes writes"
 
-    async def _counters(self) -> tuple[bool, str]:
-        known = self._e.counters().get(DocumentKind.COMMAND)
-        said = "no order yet" if known is None else f"order {known.term}.{known.seq}"
-        return known is not None, said
+    async def _counters(self, order: Reference) -> tuple[bool, str]:
+        """Whether this very order is written down: it was acted on first, its paperwork comes behind."""
+        for _ in range(round(WRITTEN_S / _LOOK_S)):
+            known = self._e.counters().get(DocumentKind.COMMAND)
+            if known is not None and Reference(known.term, known.seq) >= order:
+                return True, f"order {known.term}.{known.seq}"
+            await asyncio.sleep(_LOOK_S)
+        return False, f"order {order.term}.{order.seq} is not written down"
 
     async def _output(self) -> tuple[bool, str]:
         output = self._e.player.state().output

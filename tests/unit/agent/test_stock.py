@@ -6,15 +6,17 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agent.asking import ask
 from agent.cache.media import MediaStore
 from agent.cache.stock import PATIENCE_US, ROUND_S, Stock
+from agent.link.register import Register
 from agent.localstatus import StatusSocket
 from agent.watch import Watch
-from protocol.documents import PlayOrder, SilentTestOrder, StockClip
+from protocol.documents import Command, PlayOrder, SilentTestOrder, StockClip
 from protocol.messages import Progress, ProgressStage
 from protocol.telemetry import MuteBy, StockState
 from schedules.instants import Frames
@@ -81,6 +83,32 @@ async def test_an_altered_emergency_sound_is_found_out_and_fetched_again(tmp_pat
             assert controller.served[alarm.sha256] == 2
             cluster.stock.look()
             assert not agent.watch.has("stock_incomplete")
+
+
+async def test_the_first_order_of_a_new_box_may_be_a_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is acted on before its number is written down; the test waits for that, and proves it."""
+    written, persist = asyncio.Event(), Register.persist
+
+    async def slow(self: Register, verified: Any, *more: Any, **named: Any) -> None:
+        if isinstance(verified.document, Command):
+            await written.wait()
+        await persist(self, verified, *more, **named)
+
+    monkeypatch.setattr(Register, "persist", slow)
+    async with (
+        SmallController(tmp_path) as controller,
+        running_agent(tmp_path / "agent", controller.provisioning()) as agent,
+    ):
+        agent_id = await controller.session_of()
+        await controller.send_settings(agent_id)
+        cluster = agent.cluster
+        assert cluster is not None
+        await eventually(lambda: cluster.wall.trusted)
+        await controller.send_command(agent_id, controller.command(SilentTestOrder()))
+        asyncio.get_running_loop().call_later(0.5, written.set)
+        await controller.until(lambda: bool(controller.of(Progress)))
+        (tested,) = controller.of(Progress)
+        assert [check.name for check in tested.checks if not check.ok] == ["plan"]
 
 
 async def test_a_silent_test_and_an_emergency_are_told_over_the_wire(tmp_path: Path) -> None:
