@@ -117,7 +117,7 @@ def test_a_pushed_flood_warning_goes_its_whole_way(tmp_path: Path) -> None:
         taken_back = push(desk, tmp_path, made["token"], cancel.replace(b"<cap:incidents>", reference.encode()))
         other = f"/api/v1/warnings/{taken_back['id']}"
         wait_until(lambda: first.get(other)["state"] == "proposed", 10, "the cancel is proposed")
-        assert first.get(other)["proposal"]["replaces"] == accepted["alert_id"]
+        assert first.get(other)["proposal"]["replaces"] == [accepted["alert_id"]]
         assert second.post(f"{other}/accept", {})["code"] is None
         assert first.get(alert)["state"] == "cancelled"
         ended = wait_for_message(desk, accepted["alert_id"], 2)
