@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import shutil
+import sqlite3
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -206,6 +207,28 @@ def recording(desk: Desk, folder: Path) -> Samples:
         (folder / "tape.opus").write_bytes(answer.read())
     with OggOpusReader(folder / "tape.opus") as reader:
         return reader.read(0, reader.frames)
+
+
+def test_what_went_on_air_goes_on_past_the_newest(browser: Browser, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        desk = stack.enter_context(Desk(tmp_path))
+        with closing(sqlite3.connect(desk.data / "loa.db", timeout=5)) as db, db:
+            db.executemany(
+                "insert into airtape (id, kind, title, priority, subject, actor, clusters, file, state, started_at, "
+                "frames, bytes) values (?, 'live', ?, 50, '', 'loa', '[]', 'none', 'whole', ?, 0, 0)",
+                [(f"at_{each}", f"Buổi {each}", f"2026-11-01 05:{each:02}:00.000000") for each in range(60)],
+            )
+        person = Person(browser, desk.url)
+        stack.callback(person.close)
+        person.sign_in("admin", desk.password)
+        page = person.go("studio/tapes")
+        titles = page.locator("main").get_by_role("heading", level=2)
+        expect(titles).to_have_count(50)
+        expect(titles.first).to_have_text("Buổi 59")
+        page.get_by_role("button", name="Xem thêm bản ghi cũ hơn").click()
+        expect(titles).to_have_count(60)
+        expect(titles.last).to_have_text("Buổi 0")
+        expect(page.get_by_role("button", name="Xem thêm bản ghi cũ hơn")).to_have_count(0)
 
 
 def test_somebody_elses_session_is_seen_and_can_be_cut_off(come: Come) -> None:
