@@ -18,7 +18,7 @@ import math
 import sqlite3
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -100,7 +100,7 @@ class District:
         note(f"making {agents + empty} clusters")
         self.area = self.desk.area()
         clusters = self._clusters(self.area, agents)
-        self._ours = frozenset(clusters)
+        self._ours = tuple(clusters)
         self.elsewhere = self.desk.area("Vùng khác")
         self._clusters(self.elsewhere, empty)
         self._lan, self._minh = officer(self.desk, "lan"), officer(self.desk, "minh")
@@ -221,7 +221,7 @@ class District:
 
     def heard(self, alert: dict[str, Any], given: Given, stopped: Stopped) -> Round:
         """What the agents wrote down about an alert."""
-        found = self._sounded(f"rule_id LIKE '{alert['id']}%'")
+        found = self._sounded(f"rule_id LIKE '{alert['id']}%'", self._ours)
         return Round(
             first_sample=tuple(started - given.asked for started, _ in found),
             acknowledged=given.acknowledged,
@@ -231,11 +231,12 @@ class District:
             obeyed=stopped.obeyed,
         )
 
-    def spoken(self) -> Voice:
-        """A live emergency voice over a relay, then STOP."""
+    def spoken(self, clusters: int) -> Voice:
+        """A live emergency voice to so many clusters, over a relay to all, then STOP."""
         self.relay()
+        reached = self._ours[:clusters]
         with as_officer(self.desk, self._lan) as api:
-            body = {"kind": "voice", "areas": [self.area], "title": "Trực tiếp khẩn cấp", "again": True}
+            body = {"kind": "voice", "clusters": reached, "title": "Trực tiếp khẩn cấp", "again": True}
             alert = api.post("/api/v1/alerts", body)
         with as_officer(self.desk, self._minh) as api:
             path = f"/api/v1/alerts/{alert['id']}"
@@ -245,15 +246,15 @@ class District:
         speaker = SpeakerPerson(self.desk, str(given["live_session"]), pink_noise(3.0), token=self._lan)
         speaker.join(60)
         stopped = self.stop()
-        found = self._sounded("priority = 90")
+        found = self._sounded("priority = 90", reached)
         return Voice(
             first_sample=tuple(started - asked for started, _ in found),
             silence=tuple(ended - stopped.asked for _, ended in found),
             on_air=(speaker.began or math.nan) - asked,
         )
 
-    def _sounded(self, which: str) -> list[tuple[float, float]]:
-        """When each cluster began and ended, by its own record; waits until all have come, each once."""
+    def _sounded(self, which: str, clusters: Sequence[str]) -> list[tuple[float, float]]:
+        """When each of the clusters began and ended, by its own record; waits until all have come, each once."""
         query = f"SELECT cluster_id, outcome, code, started, ended FROM playrecordrow WHERE {which}"  # noqa: S608 - ours
         found: list[tuple[Any, ...]] = []
 
@@ -263,25 +264,16 @@ class District:
                 found = rows(self.desk, query)
             except sqlite3.OperationalError:  # locked by our own hand
                 return False
-            return len(found) >= self.agents
+            return len(found) >= len(clusters)
 
         try:
             _until(whole, _RECORDS_S, "every play record came home", every_s=0.5)
         except AssertionError as error:
-            raise AssertionError(f"{error}: {self._told(found)}") from None
+            raise AssertionError(f"{error}: {_told(found, clusters)}") from None
         heard = {cluster: (started, ended) for cluster, _, _, started, ended in found if started and ended}
-        if len(found) != self.agents or len(heard) != self.agents:
-            raise AssertionError(f"every cluster sounds and leaves one record, but: {self._told(found)}")
+        if len(found) != len(clusters) or len(heard) != len(clusters):
+            raise AssertionError(f"every cluster sounds and leaves one record, but: {_told(found, clusters)}")
         return [(_second(started), _second(ended)) for started, ended in heard.values()]
-
-    def _told(self, found: list[tuple[Any, ...]]) -> str:
-        """What records there are, and whose are missing."""
-        outcomes = Counter(f"{outcome} {code}".strip() for _, outcome, code, _, _ in found)
-        silent = sum(1 for one in found if not (one[3] and one[4]))
-        missing = sorted(self._ours - {one[0] for one in found})
-        kinds = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common()) or "none"
-        lost = f"{len(missing)} missing" + (f" ({', '.join(missing[:5])} …)" if missing else "")
-        return f"{len(found)} records of {self.agents} clusters ({kinds}), {silent} never began, {lost}"
 
     def cpu(self) -> tuple[float, float]:
         """CPU seconds so far: controller, swarm."""
@@ -308,3 +300,13 @@ def _cpu(pid: int) -> float:
     top = psutil.Process(pid)
     family: Iterable[psutil.Process] = (top, *top.children(recursive=True))
     return float(sum(sum(one.cpu_times()[:2]) for one in family))
+
+
+def _told(found: list[tuple[Any, ...]], clusters: Sequence[str]) -> str:
+    """What records there are, and whose are missing."""
+    outcomes = Counter(f"{outcome} {code}".strip() for _, outcome, code, _, _ in found)
+    silent = sum(1 for one in found if not (one[3] and one[4]))
+    missing = sorted(set(clusters) - {one[0] for one in found})
+    kinds = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common()) or "none"
+    lost = f"{len(missing)} missing" + (f" ({', '.join(missing[:5])} …)" if missing else "")
+    return f"{len(found)} records of {len(clusters)} clusters ({kinds}), {silent} never began, {lost}"

@@ -27,7 +27,7 @@ from schedules.model import AfterPreempt, Item, LateKind, LatePolicy, Overrun
 
 #: From the decision to the first sample: who has the order by then begins on the same sample as everybody else. A
 #: thousand boxes on two busy cores need as long as that, and so does a mobile line.
-LEAD: Final = timedelta(milliseconds=450)
+LEAD: Final = timedelta(milliseconds=400)
 MIN_LIFE: Final = timedelta(minutes=30)
 
 
