@@ -30,6 +30,7 @@ from controller.api.service_routes import ServiceRoutes
 from controller.api.session_routes import SessionRoutes
 from controller.api.upkeep_routes import UpkeepRoutes
 from controller.api.user_routes import UserRoutes
+from controller.api.zone_routes import ZoneRoutes
 from controller.boxes import Boxes, open_boxes
 from controller.cap_desk import CapDesk, open_cap_desk
 from controller.config import Config
@@ -47,6 +48,7 @@ from controller.services.passwords import Passwords
 from controller.services.second_factor import SecondFactors
 from controller.services.sessions import Sessions
 from controller.services.upkeep import Upkeep
+from controller.services.zones import ZoneService
 from controller.supervisor import Supervisor
 from controller.web import ConsolePages
 
@@ -163,6 +165,7 @@ class _Desk:
     sessions: Sessions
     areas: AreaService
     clusters: ClusterService
+    zones: ZoneService
     audit: AuditService
     watch: DoorWatch
     upkeep: Upkeep
@@ -177,6 +180,7 @@ class _Desk:
             *UserRoutes(self.accounts).table(),
             *AreaRoutes(self.areas, directory).table(),
             *ClusterRoutes(self.clusters, directory).table(),
+            *ZoneRoutes(self.zones, directory).table(),
             *AuditRoutes(self.audit).table(),
             *MapRoutes(base.config.data).table(),
             *UpkeepRoutes(self.upkeep).table(),
@@ -194,6 +198,7 @@ def _desk(base: Foundation) -> _Desk:
         Sessions(db, directory, clock, base.passwords, second_factors, suspect=watch.note),
         AreaService(db, directory, clock),
         ClusterService(db, directory, clock),
+        ZoneService(db, directory, clock),
         AuditService(db, directory),
         watch,
         Upkeep(base.config, db, directory, base.vault, clock),

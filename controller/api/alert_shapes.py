@@ -67,7 +67,7 @@ class WordsShape(Schema):
 
 
 class WhereShape(ScopeShape):
-    """Where: places of the tree, clusters, figures on the map; together."""
+    """Where: places of the tree, zones, clusters, figures on the map; together."""
 
     polygons: tuple[Figure, ...] = Field((), max_length=50, description="As in CAP: 'lat,lon lat,lon …'")
     circles: tuple[Figure, ...] = Field((), max_length=50, description="As in CAP: 'lat,lon radius_km'")

@@ -30,11 +30,12 @@ _DEFAULT_GAP_S: Final = int(DEFAULT_GAP.total_seconds())
 
 
 class ScopeShape(Schema):
-    """Where: everywhere, or areas (with everything below them) and clusters."""
+    """Where: everywhere, or areas (with everything below them), zones and clusters."""
 
     everywhere: bool = False
     areas: Ids = ()
     clusters: Ids = ()
+    zones: Ids = ()
 
     def value(self) -> Scope:
         """As the services know it.
@@ -42,9 +43,9 @@ class ScopeShape(Schema):
         Raises:
             InvalidError: everywhere and something besides.
         """
-        if self.everywhere and (self.areas or self.clusters):
-            raise InvalidError("'everywhere' stands alone; leave out areas and clusters", code="contradiction")
-        return Scope(self.everywhere, self.areas, self.clusters)
+        if self.everywhere and (self.areas or self.clusters or self.zones):
+            raise InvalidError("'everywhere' stands alone; leave out areas, zones and clusters", code="contradiction")
+        return Scope(self.everywhere, self.areas, self.clusters, self.zones)
 
 
 class StopShape(ScopeShape):

@@ -14,6 +14,7 @@ from controller.cli.cluster import cluster_id
 from controller.cli.output import CliError, JsonFlag, UsageFault, note, show, show_one
 from controller.cli.programme import seconds
 from controller.cli.template import template_id, words_of
+from controller.cli.zone import Zones, zone_id
 
 app = typer.Typer(
     help="""Alerts: real emergencies. Drills have a command of their own.
@@ -74,6 +75,7 @@ def review(
     voice: Voice = False,
     everywhere: All = False,
     area: Areas = None,
+    zone: Zones = None,
     cluster: Clusters = None,
     polygon: Polygons = None,
     circle: Circles = None,
@@ -90,7 +92,7 @@ def review(
     """What an alert would do: how many clusters where, who is away, which words, for how long. Changes nothing."""
     with ApiClient() as api:
         body = _content(api, template, say, None, recording, voice=voice) | _where(
-            api, everywhere, area, cluster, polygon, circle
+            api, everywhere, area, zone, cluster, polygon, circle
         )
         body |= {"title": title, "category": category, "tone": tone, "replaces": replaces or []}
         body |= _how_often(repeat, gap, every, until)
@@ -107,6 +109,7 @@ def compose(
     voice: Voice = False,
     everywhere: All = False,
     area: Areas = None,
+    zone: Zones = None,
     cluster: Clusters = None,
     polygon: Polygons = None,
     circle: Circles = None,
@@ -128,7 +131,7 @@ def compose(
     """
     with ApiClient() as api:
         body = _content(api, template, say, cancel_say, recording, voice=voice)
-        body |= _where(api, everywhere, area, cluster, polygon, circle)
+        body |= _where(api, everywhere, area, zone, cluster, polygon, circle)
         body |= {"title": title, "category": category, "tone": tone, "valid_s": seconds(valid, "--valid")}
         body |= {"again": again, "replaces": replaces or [], **_how_often(repeat, gap, every, until)}
         before = api.post(f"{_PATH}/review", body)
@@ -269,15 +272,17 @@ def _where(  # noqa: PLR0917 - as the command line gives it
     api: ApiClient,
     everywhere: bool,  # noqa: FBT001 - it is
     areas: list[str] | None,
+    zones: list[str] | None,
     clusters: list[str] | None,
     polygons: list[str] | None,
     circles: list[str] | None,
 ) -> dict[str, Any]:
-    if not (everywhere or areas or clusters or polygons or circles):
-        raise UsageFault("say where: --area, --cluster, --polygon, --circle or --all", code="no_target")
+    if not (everywhere or areas or zones or clusters or polygons or circles):
+        raise UsageFault("say where: --area, --zone, --cluster, --polygon, --circle or --all", code="no_target")
     return {
         "everywhere": everywhere,
         "areas": [area_id(api, each) for each in areas or ()],
+        "zones": [zone_id(api, each) for each in zones or ()],
         "clusters": [cluster_id(api, each) for each in clusters or ()],
         "polygons": polygons or [],
         "circles": circles or [],

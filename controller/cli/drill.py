@@ -13,6 +13,7 @@ from controller.cli.client import ApiClient
 from controller.cli.cluster import cluster_id
 from controller.cli.output import JsonFlag, show, show_one
 from controller.cli.template import template_id
+from controller.cli.zone import Zones, zone_id
 
 app = typer.Typer(
     help="""Drills and tests. People hear "đây là diễn tập" before and after; a drill can never become an alert.
@@ -52,6 +53,7 @@ def start(
     say: Annotated[Repeated, typer.Option(help="Instead: LANGUAGE=TEXT, such as vi='Nước sông đang lên'.")] = None,
     everywhere: All = False,
     area: Areas = None,
+    zone: Zones = None,
     cluster: Clusters = None,
     times: Annotated[int, typer.Option(min=1, max=3, help="In a row.")] = 1,
     title: Title = "",
@@ -60,7 +62,7 @@ def start(
     """Start a drill now: an emergency's words between two notices that it is a drill. Not in quiet hours."""
     words = [_words(each) for each in say or ()]
     with ApiClient() as api:
-        where = _where(api, everywhere=everywhere, areas=area, clusters=cluster)
+        where = _where(api, everywhere=everywhere, areas=area, zones=zone, clusters=cluster)
         drilled = None if template is None else template_id(api, template)
         body = where | {"kind": "drill", "template": drilled, "words": words, "times": times, "title": title}
         _begin(api, body, as_json=as_json, patience_s=0.0)
@@ -71,21 +73,29 @@ def audible_test(
     *,
     everywhere: All = False,
     area: Areas = None,
+    zone: Zones = None,
     cluster: Clusters = None,
     title: Title = "",
     as_json: JsonFlag = False,
 ) -> None:
     """Start a short audible test now, announced as one. Not in quiet hours."""
     with ApiClient() as api:
-        where = _where(api, everywhere=everywhere, areas=area, clusters=cluster)
+        where = _where(api, everywhere=everywhere, areas=area, zones=zone, clusters=cluster)
         _begin(api, where | {"kind": "test", "title": title}, as_json=as_json, patience_s=0.0)
 
 
 @app.command("silent")
-def silent(*, everywhere: All = False, area: Areas = None, cluster: Clusters = None, as_json: JsonFlag = False) -> None:
+def silent(
+    *,
+    everywhere: All = False,
+    area: Areas = None,
+    zone: Zones = None,
+    cluster: Clusters = None,
+    as_json: JsonFlag = False,
+) -> None:
     """Let the boxes prove themselves without a sound: stock, clock, output, disk, plan, mute."""
     with ApiClient() as api:
-        where = _where(api, everywhere=everywhere, areas=area, clusters=cluster)
+        where = _where(api, everywhere=everywhere, areas=area, zones=zone, clusters=cluster)
         _begin(api, where | {"kind": "silent"}, as_json=as_json, patience_s=_PATIENCE_S)
 
 
@@ -137,12 +147,13 @@ def _show(drill: dict[str, Any], *, as_json: bool) -> None:
         show(results, _RESULTS, as_json=False)
 
 
-def _where(api: ApiClient, *, everywhere: bool, areas: list[str] | None, clusters: list[str] | None) -> dict[str, Any]:
-    if everywhere is bool(areas or clusters):
-        raise typer.BadParameter("say where: --all, or --area and --cluster")
+def _where(api: ApiClient, *, everywhere: bool, areas: Repeated, zones: Repeated, clusters: Repeated) -> dict[str, Any]:
+    if everywhere is bool(areas or zones or clusters):
+        raise typer.BadParameter("say where: --all, or --area, --zone and --cluster")
     return {
         "everywhere": everywhere,
         "areas": [area_id(api, each) for each in areas or ()],
+        "zones": [zone_id(api, each) for each in zones or ()],
         "clusters": [cluster_id(api, each) for each in clusters or ()],
     }
 

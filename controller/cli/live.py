@@ -18,6 +18,7 @@ from controller.cli.cluster import cluster_id
 from controller.cli.orders import Areas, Clusters
 from controller.cli.output import CliError, JsonFlag, UsageFault, meter, note, note_over_meter, show, show_one
 from controller.cli.source import source_id
+from controller.cli.zone import Zones, zone_id
 
 app = typer.Typer(
     help="""Speak live: from a line-in of this machine, a file, an address, or a station.
@@ -43,6 +44,7 @@ def start(
     *,
     everywhere: Annotated[bool, typer.Option("--all", help="Everywhere.")] = False,
     area: Areas = None,
+    zone: Zones = None,
     cluster: Clusters = None,
     device: Annotated[
         str | None, typer.Option("--input", help="Line-in of this machine: see 'live inputs'; pulse[:SOURCE].")
@@ -66,6 +68,7 @@ def start(
         body: dict[str, Any] = {
             "everywhere": everywhere,
             "areas": [area_id(api, each) for each in area or ()],
+            "zones": [zone_id(api, each) for each in zone or ()],
             "clusters": [cluster_id(api, each) for each in cluster or ()],
             "title": title,
             "chime_before": chime,

@@ -14,6 +14,7 @@ from controller.cli.cluster import cluster_id
 from controller.cli.media import recording_id
 from controller.cli.output import JsonFlag, note, show_one
 from controller.cli.programme import programme_id, seconds
+from controller.cli.zone import Zones, zone_id
 
 _PATH: Final = "/api/v1/orders"
 #: How long a command waits for the agents' answers before it shows what there is.
@@ -41,6 +42,7 @@ def stop(
     *,
     everywhere: All = False,
     area: Areas = None,
+    zone: Zones = None,
     cluster: Clusters = None,
     hold: Annotated[
         str | None, typer.Option(help="Stay mute for so long, EMERGENCIES INCLUDED: 30m, at most 24h.")
@@ -52,18 +54,23 @@ def stop(
     Needs no confirmation and may be given again at any time. What starts later sounds normally, unless --hold says no.
     """
     with ApiClient() as api:
-        body = _scope(api, everywhere=everywhere, areas=area, clusters=cluster)
+        body = _scope(api, everywhere=everywhere, areas=area, zones=zone, clusters=cluster)
         body |= {} if hold is None else {"hold_s": seconds(hold, "--hold")}
         order = api.post(f"{_PATH}/stop", body, idempotency_key=secrets.token_hex(16))
         show_one(_answers(api, order), as_json=as_json)
 
 
 def release(
-    *, everywhere: All = False, area: Areas = None, cluster: Clusters = None, as_json: JsonFlag = False
+    *,
+    everywhere: All = False,
+    area: Areas = None,
+    zone: Zones = None,
+    cluster: Clusters = None,
+    as_json: JsonFlag = False,
 ) -> None:
     """Let boxes sound again that a stop --hold made mute. What was muted at the box itself stays so."""
     with ApiClient() as api:
-        body = _scope(api, everywhere=everywhere, areas=area, clusters=cluster)
+        body = _scope(api, everywhere=everywhere, areas=area, zones=zone, clusters=cluster)
         order = api.post(f"{_PATH}/release", body, idempotency_key=secrets.token_hex(16))
         show_one(_answers(api, order), as_json=as_json)
 
@@ -73,6 +80,7 @@ def play(
     recording: Annotated[list[str], typer.Option(help="Approved recording, by id or title. May be repeated.")],
     everywhere: All = False,
     area: Areas = None,
+    zone: Zones = None,
     cluster: Clusters = None,
     priority: Annotated[str, typer.Option(help="priority_bulletin, commune_live or programme.")] = "commune_live",
     title: Annotated[str, typer.Option(help="By default the recordings' titles.")] = "",
@@ -89,7 +97,7 @@ def play(
     All clusters start together, 1.5 s after the order. In quiet hours it is refused.
     """
     with ApiClient() as api:
-        body = _scope(api, everywhere=everywhere, areas=area, clusters=cluster) | {
+        body = _scope(api, everywhere=everywhere, areas=area, zones=zone, clusters=cluster) | {
             "recordings": [recording_id(api, each) for each in recording],
             "priority": priority.upper(),
             "title": title,
@@ -150,14 +158,16 @@ def volume(
             )
 
 
-def _scope(api: ApiClient, *, everywhere: bool, areas: list[str] | None, clusters: list[str] | None) -> dict[str, Any]:
-    if not everywhere and not areas and not clusters:
-        raise typer.BadParameter("say where: --all, --area or --cluster")
-    if everywhere and (areas or clusters):
+def _scope(api: ApiClient, *, everywhere: bool, areas: Repeated, zones: Repeated, clusters: Repeated) -> dict[str, Any]:
+    named = areas or zones or clusters
+    if not everywhere and not named:
+        raise typer.BadParameter("say where: --all, --area, --zone or --cluster")
+    if everywhere and named:
         raise typer.BadParameter("--all stands alone")
     return {
         "everywhere": everywhere,
         "areas": [area_id(api, each) for each in areas or ()],
+        "zones": [zone_id(api, each) for each in zones or ()],
         "clusters": [cluster_id(api, each) for each in clusters or ()],
     }
 

@@ -23,6 +23,7 @@ from controller.cli.output import CliError, note
 GROUPS = {
     "area": "controller.cli.area",
     "cluster": "controller.cli.cluster",
+    "zone": "controller.cli.zone",
     "user": "controller.cli.user",
     "media": "controller.cli.media",
     "programme": "controller.cli.programme",

@@ -188,6 +188,7 @@ class AreaService:
         holders: tuple[tuple[str, type[SQLModel], Any], ...] = (
             ("areas", tables.Area, tables.Area.parent_id),
             ("clusters", tables.Cluster, tables.Cluster.area_id),
+            ("zones", tables.Zone, tables.Zone.area_id),
             ("recordings", tables.Recording, tables.Recording.area_id),
             ("sources", tables.Source, tables.Source.area_id),
             ("programmes", tables.Programme, tables.Programme.area_id),

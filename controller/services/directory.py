@@ -24,7 +24,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from controller.services.context import Actor, Permission, Role, RoleGrant
-from controller.services.entries import AgentEntry, AreaEntry, ClusterEntry, TokenEntry, UserEntry
+from controller.services.entries import AgentEntry, AreaEntry, ClusterEntry, TokenEntry, UserEntry, ZoneEntry
 from controller.services.errors import ConflictError, ForbiddenError, NotFoundError, SecondFactorError
 from controller.store import tables
 from schedules.model import MAX_ITEM, MAX_RELAY, ClusterSettings, QuietHours
@@ -37,7 +37,7 @@ DEFAULT_QUIET = QuietHours(time(21, 30), time(4, 45))
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What was put or dropped: ``kind`` is area, cluster, agent, user or token.
+    """What was put or dropped: ``kind`` is area, cluster, zone, agent, user or token.
 
     ``areas``: where it is and where it was before; ``users``: whose it is. Not part of what makes two changes equal.
     """
@@ -67,6 +67,7 @@ class Directory:
         self._own_passwords = own_passwords
         self.areas: dict[str, AreaEntry] = {}
         self.clusters: dict[str, ClusterEntry] = {}
+        self.zones: dict[str, ZoneEntry] = {}
         self.agents: dict[str, AgentEntry] = {}
         self.users: dict[str, UserEntry] = {}
         self.tokens: dict[str, TokenEntry] = {}
@@ -86,6 +87,8 @@ class Directory:
             self.put_area(AreaEntry.of(area))
         for cluster in await session.exec(select(tables.Cluster)):
             self.put_cluster(ClusterEntry.of(cluster))
+        for zone in await session.exec(select(tables.Zone)):
+            self.put_zone(ZoneEntry.of(zone))
         for agent in await session.exec(select(tables.Agent)):
             self.put_agent(AgentEntry.of(agent))
         grants: defaultdict[str, list[RoleGrant]] = defaultdict(list)
@@ -134,6 +137,17 @@ class Directory:
         self._clusters_in[entry.area_id].discard(cluster_id)
         self._effective.pop(cluster_id, None)
         self._tell(Change("cluster", cluster_id, removed=True, areas=_some(entry.area_id)))
+
+    def put_zone(self, entry: ZoneEntry) -> None:
+        """Add or replace a zone."""
+        old = self.zones.get(entry.id)
+        self.zones[entry.id] = entry
+        self._tell(Change("zone", entry.id, areas=_some(entry.area_id, None if old is None else old.area_id)))
+
+    def drop_zone(self, zone_id: str) -> None:
+        """Forget a zone."""
+        entry = self.zones.pop(zone_id)
+        self._tell(Change("zone", zone_id, removed=True, areas=_some(entry.area_id)))
 
     def put_agent(self, entry: AgentEntry) -> None:
         """Add or replace an agent."""
@@ -284,6 +298,16 @@ class Directory:
             raise NotFoundError(f"there is no cluster {cluster_id!r}", code="cluster_not_found")
         return self.clusters[cluster_id]
 
+    def zone(self, zone_id: str) -> ZoneEntry:
+        """One zone.
+
+        Raises:
+            NotFoundError: there is none with this id.
+        """
+        if zone_id not in self.zones:
+            raise NotFoundError(f"there is no zone {zone_id!r}", code="zone_not_found")
+        return self.zones[zone_id]
+
     def agent(self, agent_id: str) -> AgentEntry:
         """One agent.
 
@@ -349,6 +373,22 @@ class Directory:
         """Ids of the clusters that a list of areas and clusters means (ids that do not exist are left out)."""
         inside = {entry.id for area in areas for entry in self.clusters_in(area)}
         return frozenset(inside | {cluster for cluster in clusters if cluster in self.clusters})
+
+    def members(self, zone: ZoneEntry) -> tuple[str, ...]:
+        """The clusters of a zone now: those that still exist and still lie in the area it belongs to."""
+        return tuple(one for one in zone.clusters if one in self.clusters and self.lies_in(one, zone.area_id))
+
+    def clusters_of_zones(self, zones: Iterable[str]) -> frozenset[str]:
+        """The clusters that zones mean now. To name a zone is to name these: the same rights are asked for.
+
+        Raises:
+            NotFoundError: a zone does not exist.
+        """
+        return frozenset(member for zone_id in zones for member in self.members(self.zone(zone_id)))
+
+    def lies_in(self, cluster_id: str, area_id: str) -> bool:
+        """Whether a cluster stands in this area or below it."""
+        return any(node.id == area_id for node in self.lineage(self.clusters[cluster_id].area_id))
 
     def agents_of(self, clusters: Iterable[str]) -> frozenset[str]:
         """Ids of the approved agents that sound for these clusters."""
@@ -422,4 +462,5 @@ __all__ = [
     "Listener",
     "TokenEntry",
     "UserEntry",
+    "ZoneEntry",
 ]

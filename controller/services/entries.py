@@ -99,6 +99,21 @@ class ClusterEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class ZoneEntry:
+    """A named group of clusters. ``clusters`` are the ids as they were said: see :meth:`Directory.members`."""
+
+    id: str
+    area_id: str
+    name: str
+    clusters: tuple[str, ...]
+
+    @classmethod
+    def of(cls, row: tables.Zone) -> ZoneEntry:
+        """The entry of a row."""
+        return cls(row.id, row.area_id, row.name, tuple(row.clusters))
+
+
+@dataclass(frozen=True, slots=True)
 class AgentEntry:
     """An enrolled (or waiting, or revoked) box."""
 

@@ -52,11 +52,12 @@ _RULE_PREFIX: Final = "now_"
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Where an order holds: everywhere, or areas and clusters."""
+    """Where an order holds: everywhere, or areas, zones and clusters."""
 
     everywhere: bool = False
     areas: tuple[str, ...] = ()
     clusters: tuple[str, ...] = ()
+    zones: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,14 +302,15 @@ class OrderDesk:
         if scope.everywhere:
             self._directory.require_everywhere(actor, permission)
             return None
-        if not scope.areas and not scope.clusters:
-            raise InvalidError("say where: an area, clusters, or everywhere", code="no_target")
+        if not scope.areas and not scope.clusters and not scope.zones:
+            raise InvalidError("say where: an area, a zone, clusters, or everywhere", code="no_target")
         for area_id in scope.areas:
             self._directory.area(area_id)
             self._directory.require(actor, permission, area_id)
-        for cluster_id in scope.clusters:
+        named = self._directory.clusters_of_zones(scope.zones).union(scope.clusters)
+        for cluster_id in named:
             self._directory.require_cluster(actor, permission, cluster_id)
-        found = self._directory.clusters_of(areas=scope.areas, clusters=scope.clusters)
+        found = self._directory.clusters_of(areas=scope.areas, clusters=named)
         if not found:
             raise InvalidError("there is no cluster there", code="no_target")
         return found
@@ -421,4 +423,5 @@ def _item(request: PlayRequest, title: str, rule_id: str, start: datetime, sound
 def _scope_details(scope: Scope) -> Mapping[str, object]:
     if scope.everywhere:
         return {"where": "everywhere"}
-    return {"areas": list(scope.areas), "clusters": list(scope.clusters)}
+    zones = {"zones": list(scope.zones)} if scope.zones else {}
+    return {"areas": list(scope.areas), "clusters": list(scope.clusters), **zones}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from typing import Literal
 
-Prefix = Literal["ar", "cl", "us", "rc", "so", "pr", "tp", "al", "no", "ws", "wa", "lv", "at", "dr"]
+Prefix = Literal["ar", "cl", "us", "rc", "so", "pr", "tp", "al", "no", "ws", "wa", "lv", "at", "dr", "zn"]
 
 #: RFC 4648 base32 in lower case.
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"

@@ -75,6 +75,16 @@ class Cluster(Table, table=True):
     created_at: datetime
 
 
+class Zone(Table, table=True):
+    """A named group of clusters across the tree ("Ven sông"), kept by the people of the area it belongs to."""
+
+    id: str = Field(primary_key=True)
+    area_id: str = Field(foreign_key="area.id", index=True)
+    name: str
+    clusters: list[str] = Field(default_factory=list, sa_type=JSON)  # ids; those that are gone no longer count
+    created_at: datetime
+
+
 class Agent(Table, table=True):
     """A box that sounds for a cluster, known by its key."""
 

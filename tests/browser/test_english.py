@@ -19,7 +19,7 @@ ROOMS = {
     "kythuat": ("fleet", "enrolment"),
     "quantri": tuple(
         f"admin/{part}"
-        for part in ("areas", "users", "warnings", "sources", "keys", "audit", "backup", "system")
+        for part in ("areas", "zones", "users", "warnings", "sources", "keys", "audit", "backup", "system")
     ),
 }  # fmt: skip
 _ENGLISH = "localStorage.setItem('loa.language', 'en')"

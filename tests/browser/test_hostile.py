@@ -22,7 +22,7 @@ from tests.browser.people import Person
 _ROOMS: Final = (
     "", "schedule", "library", "studio", "emergency", "warnings", "drills", "fleet", "enrolment", "admin",
 )  # fmt: skip
-_ADMIN: Final = ("areas", "users", "warnings", "sources", "keys", "audit", "backup", "system")
+_ADMIN: Final = ("areas", "zones", "users", "warnings", "sources", "keys", "audit", "backup", "system")
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,8 @@
 
 Rules kept here:
 
-1. Places of the tree, single clusters and figures on the map are taken together; clusters that are switched off are
-   left out, and said (:attr:`Places.disabled`).
+1. Places of the tree, zones, single clusters and figures on the map are taken together; clusters that are switched
+   off are left out, and said (:attr:`Places.disabled`).
 2. A cluster without coordinates is in no figure; how many there are is said (:attr:`Places.unplaced`), because silence
    there would be a surprise.
 3. A right must hold over every place that was named and over every cluster that was found.
@@ -36,19 +36,21 @@ def resolve(directory: Directory, where: Where) -> Places:
 
     Raises:
         InvalidError: ``no_target``, ``bad_shape``.
-        NotFoundError: an area or cluster does not exist.
+        NotFoundError: an area, zone or cluster does not exist.
     """
     scope = where.scope
-    if not (scope.everywhere or scope.areas or scope.clusters or where.polygons or where.circles):
-        raise InvalidError("say where: areas, clusters, a polygon or a circle, or everywhere", code="no_target")
+    named = scope.areas or scope.zones or scope.clusters
+    if not (scope.everywhere or named or where.polygons or where.circles):
+        raise InvalidError("say where: areas, zones, clusters, a polygon or a circle, or everywhere", code="no_target")
     for area_id in scope.areas:
         directory.area(area_id)
     for cluster_id in scope.clusters:
         directory.cluster(cluster_id)
+    grouped = directory.clusters_of_zones(scope.zones)
     if scope.everywhere:
         found = frozenset(directory.clusters)
     else:
-        found = directory.clusters_of(areas=scope.areas, clusters=scope.clusters)
+        found = directory.clusters_of(areas=scope.areas, clusters=grouped.union(scope.clusters))
     inside, unplaced = _inside(directory, where)
     found |= inside
     active = frozenset(each for each in found if directory.clusters[each].active)

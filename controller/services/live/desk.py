@@ -372,12 +372,15 @@ class LiveDesk:
             for area_id in scope.areas:
                 self._directory.area(area_id)
                 self._directory.require(actor, Permission.GO_LIVE, area_id)
-            for cluster_id in scope.clusters:
+            named = self._directory.clusters_of_zones(scope.zones).union(scope.clusters)
+            for cluster_id in named:
                 self._directory.require_cluster(actor, Permission.GO_LIVE, cluster_id)
-            found = self._directory.clusters_of(areas=scope.areas, clusters=scope.clusters)
+            found = self._directory.clusters_of(areas=scope.areas, clusters=named)
         active = frozenset(one for one in found if self._directory.clusters[one].active)
         if not active:
-            raise InvalidError("say where: an area, clusters, or everywhere (none is active there)", code="no_target")
+            raise InvalidError(
+                "say where: an area, a zone, clusters, or everywhere (none is active there)", code="no_target"
+            )
         return active
 
     def _refuse_where_taken(self, clusters: frozenset[str]) -> None:

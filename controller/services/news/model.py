@@ -11,6 +11,7 @@ class Topic(StrEnum):
 
     AREA = "area"
     CLUSTER = "cluster"
+    ZONE = "zone"
     AGENT = "agent"
     BOX = "box"  # the live state of clusters; ids are cluster ids
     ALERT = "alert"

@@ -43,6 +43,7 @@ _ORDERS: Final = 1_000
 _OF_DIRECTORY: Final = {
     "area": Topic.AREA,
     "cluster": Topic.CLUSTER,
+    "zone": Topic.ZONE,
     "agent": Topic.AGENT,
     "user": Topic.SESSION,
     "token": Topic.SESSION,

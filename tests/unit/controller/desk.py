@@ -27,6 +27,7 @@ from controller.services.media_store import MediaStore
 from controller.services.passwords import Passwords
 from controller.services.second_factor import SecondFactors
 from controller.services.sessions import Sessions
+from controller.services.zones import ZoneService
 from controller.store import Database, sqlite_url
 from controller.store.migrations import migrate
 from schedules.instants import MonoUs
@@ -96,6 +97,7 @@ class Desk:
     sessions: Sessions
     areas: AreaService
     clusters: ClusterService
+    zones: ZoneService
     audit: AuditService
     folder: Path
 
@@ -128,6 +130,7 @@ async def open_desk(folder: Path, *, busy: timedelta = timedelta(seconds=2)) -> 
             Sessions(db, directory, clock, passwords, second_factors),
             AreaService(db, directory, clock),
             ClusterService(db, directory, clock),
+            ZoneService(db, directory, clock),
             AuditService(db, directory),
             folder,
         )

@@ -48,6 +48,8 @@ class Knowledge:
             "changeArea": [{"name": "Tà Rụt"}],
             "importClusters": [{"clusters": [{"name": "Thôn Một", "area_id": world.mine}]}],
             "changeCluster": [{"name": "Cụm A"}],
+            "createZone": [{"name": "Bờ suối", "area_id": world.mine, "clusters": [world.my_cluster]}],
+            "changeZone": [{"name": "Ven sông"}],
             "makeBackup": [{"passphrase": _PASSPHRASE}],
             "tryVoice": [{"text": "Xin chào", "language": "vi"}],
             "decideRecording": [{"sha256": world.sound, "decision": "approved"}],
@@ -77,6 +79,7 @@ class Knowledge:
         area, cluster = ids["area_id"], ids["cluster_id"]
         return {
             "area_id": area, "parent_id": area, "areas": area, "cluster_id": cluster, "clusters": cluster,
+            "zones": ids["zone_id"],
             "recordings": ids["recording_id"], "recording": ids["recording_id"], "template": ids["template_id"],
             "source_id": ids["source_id"], "user_id": ids["user_id"], "rule_id": ids["programme_id"],
             "programme_id": ids["programme_id"], "following": ids["programme_id"], "agent_id": ids["agent_id"],
@@ -107,6 +110,8 @@ async def learn(world: World) -> Knowledge:
     notice = world.staff.running.air.alarms.notices.post((me,), "alert_alone", own["id"], "Một mình")[0].id
     area = await admin.made("/api/v1/areas", {"name": "Bỏ", "kind": "thôn", "parent_id": mine})
     cluster = await admin.made("/api/v1/clusters", {"name": "Bỏ", "area_id": mine})
+    zone = {"name": "Bỏ", "area_id": mine, "clusters": [world.my_cluster]}
+    spare_zone = await admin.made("/api/v1/zones", zone)
     paths = {
         "alerts": {"alert_id": given["id"], "sha256": given["sound"]},
         "confirmAlert": {"alert_id": waiting["id"]},
@@ -121,6 +126,7 @@ async def learn(world: World) -> Knowledge:
         "endSession": {"session_id": await _another_session(admin)},
         "deleteArea": {"area_id": area},
         "deleteCluster": {"cluster_id": cluster},
+        "deleteZone": {"zone_id": spare_zone},
         "getCapAlert": {"identifier": await _published(admin)},
     }
     return Knowledge(world, paths, token["token"], waiting["code"])

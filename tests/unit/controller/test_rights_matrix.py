@@ -132,6 +132,8 @@ async def built(folder: Path) -> AsyncIterator[World]:
         lan = await staff.user("lan", {"role": "admin", "area_id": mine})
         minh = await staff.user("minh", {"role": "admin", "area_id": theirs})
         ids = {"area_id": theirs, "cluster_id": cluster, "agent_id": await boxed(staff, cluster)}
+        zone = {"name": "Ven sông", "area_id": theirs, "clusters": [cluster]}
+        ids["zone_id"] = await staff.made("/api/v1/zones", zone)
         ids["user_id"] = (await minh.call("GET", "/api/v1/me"))[1]["user_id"]
         ids["session_id"] = (await minh.call("GET", "/api/v1/sessions"))[1]["items"][0]["id"]
         source = {"area_id": theirs, "title": "VOV1", "url": "http://127.0.0.1:1/vov1"}
@@ -230,7 +232,12 @@ def reaching(world: World) -> dict[str, list[Any]]:
     narrow = abroad | {"targets": {"clusters": [cluster]}}
     asked = [{"programme": each} for each in (programme, abroad, narrow)]
     span = {"begin": "2030-01-05T00:00:00Z", "end": "2030-01-06T00:00:00Z"}
-    places: list[dict[str, Any]] = [{"areas": [area]}, {"clusters": [cluster]}, {"everywhere": True}]
+    places: list[dict[str, Any]] = [
+        {"areas": [area]},
+        {"clusters": [cluster]},
+        {"zones": [ids["zone_id"]]},
+        {"everywhere": True},
+    ]
     template = {"area_id": area, "category": "flood", "title": "Lũ", "words": SAY}
     alert = {"kind": "text", "words": SAY, "cancel_words": SAY, "title": "Lũ"}
     play = {"recordings": [recording]}
@@ -246,6 +253,8 @@ def reaching(world: World) -> dict[str, list[Any]]:
         "createCluster": [{"name": "x", "area_id": area}],
         "importClusters": [{"clusters": [{"name": "x", "area_id": mine}, {"name": "y", "area_id": area}]}],
         "changeCluster": [{"name": "x"}, {"area_id": mine}],
+        "createZone": [{"name": "x", "area_id": area, "clusters": [cluster]}],
+        "changeZone": [{"name": "x"}, {"area_id": mine, "clusters": [world.my_cluster]}],
         "setVolume": [{"gains": {"RELAY": -6}}],
         "speakRecording": [{"area_id": area, "title": "x", "text": "x"}],
         "changeRecording": [{"title": "x"}],
@@ -363,8 +372,8 @@ async def everything(world: World) -> dict[str, Any]:
 _WATCHED = frozenset(
     f"/api/v1/{one}"
     for one in (
-        "areas", "clusters", "recordings", "sources", "programmes", "templates", "warning-sources", "users", "orders",
-        "agents/{agent_id}", "warnings/{warning_id}", "alerts/{alert_id}/review", "drills", "tapes",
+        "areas", "clusters", "zones", "recordings", "sources", "programmes", "templates", "warning-sources", "users",
+        "orders",        "agents/{agent_id}", "warnings/{warning_id}", "alerts/{alert_id}/review", "drills", "tapes",
     )
 )  # fmt: skip
 

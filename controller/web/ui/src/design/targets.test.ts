@@ -1,5 +1,18 @@
 import { describe, expect, it } from "vitest";
-import { chosenClusters, EVERYWHERE, found, NOWHERE, plain, tickOf, toggled, treeOf, type TreeNode } from "./targets";
+import {
+  chosenClusters,
+  EVERYWHERE,
+  found,
+  NOWHERE,
+  plain,
+  tickOf,
+  tickOfZone,
+  toggled,
+  treeOf,
+  zonesIn,
+  zoneToggled,
+  type TreeNode,
+} from "./targets";
 
 const areas = [
   { id: "d", parent_id: null, name: "Đakrông" },
@@ -48,6 +61,33 @@ describe("ticking", () => {
     const once = toggled(roots, node("b1"), NOWHERE);
     expect(toggled(roots, node("b1"), once)).toEqual(NOWHERE);
     expect(chosenClusters(roots, EVERYWHERE)).toBe(5);
+  });
+});
+
+describe("zones", () => {
+  const [river, stream] = zonesIn(roots, [
+    { id: "z2", name: "Ven suối", clusters: ["b1", "gone"] },
+    { id: "z3", name: "Ở huyện khác", clusters: ["gone"] },
+    { id: "z1", name: "Ven sông", clusters: ["a1", "b2"] },
+  ]);
+  it("are what stands in the tree, by name", () => {
+    expect([river, stream].map((zone) => [zone!.id, zone!.nodes.map((each) => each.id)])).toEqual([
+      ["z1", ["a1", "b2"]],
+      ["z2", ["b1"]],
+    ]);
+  });
+  it("pick their clusters, and let them go again", () => {
+    const chosen = zoneToggled(roots, river!, { ...NOWHERE, clusters: ["a1", "b10"] });
+    expect([...chosen.clusters].sort()).toEqual(["a1", "b10", "b2"]);
+    expect(zoneToggled(roots, river!, chosen)).toEqual({ ...NOWHERE, clusters: ["b10"] });
+    expect([NOWHERE, { ...NOWHERE, areas: ["a"] }, EVERYWHERE].map((each) => tickOfZone(river!, each))).toEqual([
+      "none",
+      "some",
+      "all",
+    ]);
+  });
+  it("taken out of a whole leave the rest of it", () => {
+    expect(zoneToggled(roots, river!, EVERYWHERE)).toEqual({ ...NOWHERE, clusters: ["b1", "b10", "a2"] });
   });
 });
 

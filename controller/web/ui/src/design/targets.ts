@@ -15,6 +15,13 @@ export interface ClusterNode {
   name: string;
 }
 
+/** A named group of clusters. */
+export interface ZoneNode {
+  id: string;
+  name: string;
+  clusters: readonly string[];
+}
+
 export interface Choice {
   everywhere: boolean;
   areas: readonly string[];
@@ -71,7 +78,41 @@ export function tickOf(node: TreeNode, choice: Choice): Tick {
 
 /** The choice after a click on a node's box. */
 export function toggled(roots: readonly TreeNode[], node: TreeNode, choice: Choice): Choice {
-  return tickOf(node, choice) === "all" ? without(roots, node, choice) : shortest(roots, add(choice, [node]));
+  return tickOf(node, choice) === "all" ? without(roots, [node], choice) : shortest(roots, add(choice, [node]));
+}
+
+/** A zone as far as it stands in a tree. */
+export interface Zone {
+  id: string;
+  name: string;
+  nodes: readonly TreeNode[];
+}
+
+/** Zones by name, each with its clusters of this tree; those that have none here are left out. */
+export function zonesIn(roots: readonly TreeNode[], zones: readonly ZoneNode[]): Zone[] {
+  const nodes = new Map<string, TreeNode>();
+  const visit = (node: TreeNode) => {
+    if (node.kind === "cluster") nodes.set(node.id, node);
+    node.children.forEach(visit);
+  };
+  roots.forEach(visit);
+  return zones
+    .map(({ id, name, clusters }) => ({ id, name, nodes: clusters.flatMap((each) => nodes.get(each) ?? []) }))
+    .filter((zone) => zone.nodes.length > 0)
+    .sort((a, b) => byName.compare(a.name, b.name));
+}
+
+/** Whether a zone is chosen, in part or whole. */
+export function tickOfZone({ nodes }: Zone, choice: Choice): Tick {
+  const chosen = nodes.filter((node) => tickOf(node, choice) === "all").length;
+  return chosen === 0 ? "none" : chosen === nodes.length ? "all" : "some";
+}
+
+/** The choice after a click on a zone: its clusters of this moment are taken in, or out. */
+export function zoneToggled(roots: readonly TreeNode[], zone: Zone, choice: Choice): Choice {
+  return tickOfZone(zone, choice) === "all"
+    ? without(roots, zone.nodes, choice)
+    : shortest(roots, add(choice, zone.nodes));
 }
 
 /** How many clusters are chosen. */
@@ -131,20 +172,18 @@ function shortest(roots: readonly TreeNode[], choice: Choice): Choice {
   return add(NOWHERE, kept);
 }
 
-/** Taking a part out of a chosen whole leaves its siblings. */
-function without(roots: readonly TreeNode[], node: TreeNode, choice: Choice): Choice {
+/** Taking parts out of a chosen whole leaves their siblings. */
+function without(roots: readonly TreeNode[], nodes: readonly TreeNode[], choice: Choice): Choice {
+  const gone = new Set(nodes);
+  const broken = new Set<TreeNode>(); // no whole any more
+  for (const node of nodes) for (let up = node.parent; up; up = up.parent) broken.add(up);
   const kept: TreeNode[] = [];
   const visit = (each: TreeNode, whole: boolean) => {
-    if (each === node) return;
+    if (gone.has(each)) return;
     const all = whole || isChosen(each, choice);
-    if (all && !holds(each, node)) kept.push(each);
+    if (all && !broken.has(each)) kept.push(each);
     else each.children.forEach((child) => visit(child, all));
   };
   for (const root of roots) visit(root, choice.everywhere);
   return add(NOWHERE, kept);
-}
-
-function holds(outer: TreeNode, inner: TreeNode): boolean {
-  for (let up = inner.parent; up; up = up.parent) if (up === outer) return true;
-  return false;
 }

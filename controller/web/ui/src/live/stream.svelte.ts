@@ -9,6 +9,7 @@ import { SseParser, type Message } from "./sse";
 export const TOPICS = [
   "area",
   "cluster",
+  "zone",
   "agent",
   "box",
   "alert",

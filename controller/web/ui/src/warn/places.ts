@@ -1,4 +1,4 @@
-/** Areas and clusters, as every "where" of these rooms needs them. */
+/** Areas, zones and clusters, as every "where" of these rooms needs them. */
 import { api, call, everything, type shapes } from "../api";
 import type { State } from "../design";
 import { resource, type Resource } from "../live";
@@ -6,6 +6,7 @@ import type { MapCluster } from "../map";
 
 export interface Places {
   areas: shapes.AreaView[];
+  zones: shapes.ZoneView[];
   /** Those in use. */
   clusters: shapes.ClusterView[];
   /** Cluster id -> cluster, also those that are switched off. */
@@ -26,13 +27,15 @@ const STATE: Record<string, State> = {
 };
 
 async function loadPlaces(signal: AbortSignal): Promise<Places> {
-  const [areas, clusters, now] = await Promise.all([
+  const [areas, zones, clusters, now] = await Promise.all([
     everything<shapes.AreaView>((query) => api.GET("/api/v1/areas", { params: { query }, signal })),
+    everything<shapes.ZoneView>((query) => api.GET("/api/v1/zones", { params: { query }, signal })),
     everything<shapes.ClusterView>((query) => api.GET("/api/v1/clusters", { params: { query }, signal })),
     call(api.GET("/api/v1/clusters/states", { signal })),
   ]);
   return {
     areas,
+    zones,
     clusters: clusters.filter((each) => each.state !== "disabled"),
     byId: new Map(clusters.map((each) => [each.id, each])),
     states: new Map(now.states.map((each) => [each.cluster_id, STATE[each.state] ?? "idle"])),
@@ -40,7 +43,7 @@ async function loadPlaces(signal: AbortSignal): Promise<Places> {
 }
 
 export function places(): Resource<Places> {
-  return resource(loadPlaces, { topics: ["area", "cluster"], everySeconds: 60 });
+  return resource(loadPlaces, { topics: ["area", "cluster", "zone"], everySeconds: 60 });
 }
 
 /** Clusters as the map shows them. */

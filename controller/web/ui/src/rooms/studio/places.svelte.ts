@@ -1,4 +1,4 @@
-/** Areas, clusters and how they are now: what every part of the studio asks for. */
+/** Areas, zones, clusters and how they are now: what every part of the studio asks for. */
 import { api, call, everything, type shapes } from "../../api";
 import type { Choice } from "../../design";
 import { resource, type Resource } from "../../live";
@@ -6,6 +6,7 @@ import { within, type Reach } from "../../shell/reach";
 
 export interface Places {
   areas: shapes.AreaView[];
+  zones: shapes.ZoneView[];
   clusters: shapes.ClusterView[];
   states: Map<string, shapes.ClusterStateView>;
 }
@@ -13,14 +14,15 @@ export interface Places {
 export function placesResource(): Resource<Places> {
   return resource(
     async (signal): Promise<Places> => {
-      const [areas, clusters, now] = await Promise.all([
+      const [areas, zones, clusters, now] = await Promise.all([
         everything<shapes.AreaView>((query) => api.GET("/api/v1/areas", { params: { query }, signal })),
+        everything<shapes.ZoneView>((query) => api.GET("/api/v1/zones", { params: { query }, signal })),
         everything<shapes.ClusterView>((query) => api.GET("/api/v1/clusters", { params: { query }, signal })),
         call(api.GET("/api/v1/clusters/states", { signal })) as unknown as Promise<shapes.ClusterStatesView>,
       ]);
-      return { areas, clusters, states: new Map(now.states.map((state) => [state.cluster_id, state])) };
+      return { areas, zones, clusters, states: new Map(now.states.map((state) => [state.cluster_id, state])) };
     },
-    { topics: ["area", "cluster", "box"] },
+    { topics: ["area", "cluster", "zone", "box"] },
   );
 }
 

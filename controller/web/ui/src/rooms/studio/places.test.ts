@@ -7,6 +7,7 @@ const area = (id: string, parent_id: string | null) => ({ id, parent_id, name: i
 const cluster = (id: string, area_id: string, state = "active") =>
   ({ id, area_id, name: `Cụm ${id}`, state }) as shapes.ClusterView;
 const places: Places = {
+  zones: [],
   areas: [area("d", null), area("a", "d"), area("b", "d")],
   clusters: [cluster("1", "a"), cluster("2", "b"), cluster("3", "b", "disabled")],
   states: new Map([
