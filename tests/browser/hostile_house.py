@@ -77,6 +77,8 @@ def _people_and_places(house: House) -> None:
             for number, line in enumerate(LINES)
         ]  # fmt: skip
         house.clusters = [one["id"] for one in api.post("/api/v1/clusters/import", {"clusters": clusters})["clusters"]]
+        for line in LINES[:3]:
+            api.post("/api/v1/zones", {"name": line, "area_id": house.area, "clusters": house.clusters})
         grants = [{"role": "viewer", "area_id": house.area}]
         for number, line in enumerate(LONGER[:3]):
             api.post("/api/v1/users", {"name": f"n{number}", "display_name": line, "grants": grants})

@@ -87,6 +87,24 @@ async def test_places_from_a_shell(shell: Shell, tmp_path: Path) -> None:
     assert "2 clusters" in refused.err
 
 
+async def test_zones_from_a_shell(shell: Shell, staff: Staff) -> None:
+    area = await staff.made("/api/v1/areas", {"name": "Đakrông", "kind": "huyện"})
+    one, two = [await staff.made("/api/v1/clusters", {"name": name, "area_id": area}) for name in ("A Vao", "Tà Rụt")]
+    made = await shell("zone", "add", "Ven sông", "--area", "Đakrông", "--cluster", "A Vao", "--json")
+    assert json.loads(made.out)["clusters"] == [one]
+    changed = await shell("zone", "change", "Ven sông", "--cluster", "Tà Rụt", "--name", "Bờ suối", "--json")
+    assert json.loads(changed.out)["clusters"] == [two]
+    stopped = await shell("stop", "--zone", "Bờ suối", "--json")
+    assert stopped.code == 0
+    reviewed = await shell("alert", "review", "--voice", "--title", "Lũ", "--zone", "Bờ suối", "--json")
+    assert reviewed.code == 0, reviewed.err
+    assert "Đakrông (1)" in json.loads(reviewed.out)["sentence"]
+    drill = await shell("drill", "silent", "--zone", "Ven sông")
+    assert (drill.code, "[not_found]" in drill.err) == (1, True)
+    assert (await shell("zone", "remove", "Bờ suối")).code == 0
+    assert (await shell("zone", "list", "--json")).out == ""
+
+
 async def test_wrong_usage_is_2_and_what_was_not_done_is_1(shell: Shell) -> None:
     assert (await shell("frobnicate")).code == 2
     assert (await shell("area", "add")).code == 2
