@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -58,14 +59,15 @@ async def test_the_new_one_is_heard_instead_of_the_old_one(tmp_path: Path) -> No
 async def test_where_the_new_one_does_not_sound_the_old_one_goes_on_until_cancelled(tmp_path: Path) -> None:
     async with open_hall(tmp_path) as hall:
         here, there, away = hall.clusters
-        old = await sounding(hall, here, there)
+        until = hall.stage.clock.now() + timedelta(hours=3)
+        old = await sounding(hall, here, there, repetition=replace(TWO_HOURLY, until=until))
         new = await sounding(hall, there, away, replaces=(old.id,), again=True)
         left = hall.desk.get(hall.lan, old.id)
         assert left.state.given
         assert (left.remaining, left.taken) == (frozenset({here}), frozenset({there}))
         (silenced,) = [each for each in hall.sent() if isinstance(each.order, WithdrawOrder)]
         assert silenced.targets.clusters == (there,)
-        await hall.desk.extend(hall.minh, old.id, hall.stage.clock.now() + timedelta(hours=5))
+        await hall.desk.extend(hall.minh, old.id, until + timedelta(hours=2))
         assert hall.sent()[-1].targets.clusters == (here,)
         await hall.desk.cancel(hall.lan, old.id)
         silence, twin = hall.sent()[-2:]
