@@ -226,6 +226,7 @@ class AlertView(Schema):
     live_session: str | None
     fault: str
     counts: Mapping[str, int] | None = Field(description="Clusters by how far it came; null before it was given")
+    sounded: int | None = Field(description="Clusters that it was heard at, cut short or not; null before it was given")
 
 
 class RowView(Schema):
@@ -323,6 +324,7 @@ def alert_view(alert: Alert, board: Board | None, directory: Directory, code: st
         live_session=alert.voice or None,
         fault=alert.fault,
         counts=None if board is None else board.counts(),
+        sounded=None if board is None else started,
     )
 
 

@@ -51,6 +51,8 @@ _log = structlog.get_logger(__name__)
 
 _SILENCE_LIFE: Final = MAX_LIFE
 _TWICE: Final = Repetition(2, timedelta(seconds=5))
+_CANCELLED: Final = "Lời hủy: "  # a cluster that says so must not seem to sound the alert itself
+_CLEARED: Final = "Báo an toàn: "
 
 
 class _Billing(Protocol):
@@ -210,7 +212,8 @@ class AlertSender:
         now, rule = self._clock.now(), f"{alert.id}_c"
         said = approved(message, Approval(act.actor.name, now))
         last = replace(alert, start=now + LEAD)
-        orders = orders_of(replace(self._sounding(last, rule, said, _TWICE), valid=DEFAULT_VALID))
+        title = (_CLEARED if act.step == "clear" else _CANCELLED) + alert.title
+        orders = orders_of(replace(self._sounding(last, rule, said, _TWICE), title=title, valid=DEFAULT_VALID))
         self._boards.open(rule, (rule,), alert.remaining, now + LEAD, orders.expires)
         try:
             await self._dispatch(act, alert, (*silence, *orders.sheets), orders.expires - now)

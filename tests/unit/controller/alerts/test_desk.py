@@ -268,6 +268,7 @@ async def test_cancelling_silences_first_and_then_tells_people_with_the_twin(tmp
             Priority.EMERGENCY_STORED,
             hall.stage.air.alarms.tones[Tone.GONG].sha256,
         )
+        assert twin.title == f"Lời hủy: {given.title}"  # who sees it sound does not take it for the alert
         assert heard == [given.id]
         assert await hall.desk.cancel(hall.lan, given.id) == over  # twice is no error
 

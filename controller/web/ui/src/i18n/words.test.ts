@@ -13,3 +13,12 @@ it("speaks the chosen language at once", () => {
   expect([t.title, t.found(1), t.found(1_500), t.deep.er]).toEqual(["Today", "1 cluster", "1,500 clusters", "deep"]);
   language.current = "vi";
 });
+
+it("gives no sign to what rounds to nothing", () => {
+  expect([count(-0.04, "vi"), count(-0, "en"), count(-0.06, "en"), count(0.26, "vi")]).toEqual([
+    "0",
+    "0",
+    "-0.1",
+    "0,3",
+  ]);
+});

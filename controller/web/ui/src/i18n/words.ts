@@ -39,5 +39,7 @@ export function plural(n: number, one: string, many: string): string {
 
 /** A number as people of this language write it: 1.500 and 1,500. */
 export function count(n: number, lang: Language = language.current): string {
-  return new Intl.NumberFormat(lang === "vi" ? "vi-VN" : "en-GB", { maximumFractionDigits: 1 }).format(n);
+  return new Intl.NumberFormat(lang === "vi" ? "vi-VN" : "en-GB", { maximumFractionDigits: 1 }).format(
+    Math.round(n * 10) / 10 + 0, // plus nothing: what rounds to minus nothing has no sign
+  );
 }

@@ -13,6 +13,7 @@ export const t = words({
     steps: {
       plug: "Cắm điện và mạng cho thiết bị mới",
       compare: "So và nhập tám chữ số",
+      join: "Xác nhận ở thiết bị mới, chờ nó nối vào",
       revoke: "Thu hồi thiết bị cũ",
     },
     box: "Thiết bị",
@@ -63,6 +64,7 @@ export const t = words({
     steps: {
       plug: "Give the new box power and network",
       compare: "Compare and type the eight digits",
+      join: "Confirm at the new box and wait for it to join",
       revoke: "Revoke the old box",
     },
     box: "Box",
