@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import Final, Protocol
 
 from controller.services.alerts.review import Review
+from controller.services.alerts.tongues import in_english, in_vietnamese
 
 _NAMED: Final = 8
 _MINUTE_S: Final = 60
@@ -100,7 +101,7 @@ class _Vietnamese:
     def caution(self, code: str, count: int, name: str) -> str:
         return {
             "offline": f"{count} cụm mất liên lạc: gọi điện cho trưởng thôn",
-            "language_lacking": f"{count} cụm cần tiếng {name}, cảnh báo không có",
+            "language_lacking": f"{count} cụm cần {in_vietnamese(name)}, cảnh báo không có",
             "quiet_hours": f"{count} cụm đang trong giờ yên tĩnh: sẽ đánh thức người dân",
             "not_in_stock": f"{count} cụm chưa có sẵn âm thanh: sẽ phát muộn hơn",
             "no_coordinates": f"{count} cụm không có tọa độ, không nằm trong hình vẽ nào",
@@ -117,7 +118,8 @@ class _Vietnamese:
         if repetition.every is not None:
             until = "đến khi hủy (nhiều nhất 24 giờ)" if repetition.until is None else "đến giờ đã định"
             lasts += f", nhắc lại mỗi {self._span(repetition.every)} {until}"
-        return f"“{_opening(review)}” (ngôn ngữ: {', '.join(review.languages)}), {lasts}"
+        names = ", ".join(map(in_vietnamese, review.languages))
+        return f"“{_opening(review)}” ({names}), {lasts}"
 
     def _span(self, length: timedelta) -> str:
         return " ".join(f"{number} {self._UNITS[size]}" for number, size in _parts(length))
@@ -140,7 +142,7 @@ class _English:
         have, are = ("has", "is") if count == 1 else ("have", "are")
         return {
             "offline": f"{clusters} offline: telephone the village head",
-            "language_lacking": f"{clusters} that {have} the language {name}, which the alert lacks",
+            "language_lacking": f"{clusters} that {have} {in_english(name)}, which the alert lacks",
             "quiet_hours": f"{clusters} in quiet hours: it will wake people",
             "not_in_stock": f"{clusters} without the sound in stock: they start later",
             "no_coordinates": f"{clusters} {have} no coordinates and {are} in no drawn figure",
@@ -157,8 +159,8 @@ class _English:
         if repetition.every is not None:
             until = "until cancelled (24 hours at most)" if repetition.until is None else "until the time that was set"
             lasts += f", again every {self._span(repetition.every)} {until}"
-        names = ", ".join(review.languages)
-        return f"“{_opening(review)}” ({'language' if len(review.languages) == 1 else 'languages'}: {names}), {lasts}"
+        names = ", ".join(map(in_english, review.languages))
+        return f"“{_opening(review)}” (in {names}), {lasts}"
 
     def _span(self, length: timedelta) -> str:
         return " ".join(_number(number, self._UNITS[size]) for number, size in _parts(length))

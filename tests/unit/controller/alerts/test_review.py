@@ -68,7 +68,7 @@ async def test_words_that_are_not_spoken_yet_are_shown_and_are_not_called_a_live
         hall.desk._composer._speaker._engine = Talker()
         written = hall.draft(kind=AlertKind.TEXT, template=None, title="Vỡ đập", words=(Words("vi", "Đập vỡ"),))
         review = hall.desk.review(hall.lan, written)
-        assert "“Đập vỡ” (ngôn ngữ: vi), độ dài sẽ biết khi đọc xong" in sentence_of(review)
+        assert "“Đập vỡ” (tiếng Việt), độ dài sẽ biết khi đọc xong" in sentence_of(review)
         assert (review.languages, review.first_words) == (("vi",), {"vi": "Đập vỡ"})
         voice = hall.desk.review(hall.lan, replace(written, kind=AlertKind.VOICE, words=()))
         assert "lời nói trực tiếp" in sentence_of(voice)
