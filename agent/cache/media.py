@@ -5,8 +5,7 @@ Rules kept here:
 1. A file appears under its name only whole and verified: written to a temporary name, hashed, fsync, rename,
    fsync of the folder. A power cut leaves the old state or the new one.
 2. Bytes are trusted again only after they were hashed again: :meth:`MediaStore.prove` reads the file ahead of
-   its start. A proof is good for :data:`PROOF_LIFE_US` and for exactly that inode, size and time stamps, which are
-   looked at once for all who ask within :data:`LOOK_US` (a swarm's agents, who share a store and start together).
+   its start. A proof is good for :data:`PROOF_LIFE_US` and for exactly that inode, size and time stamps.
 3. An altered file is removed at once, so that it is fetched again and can never sound.
 4. The store keeps to a budget: what no plan needs goes first, least recently used first. What a plan needs is
    never evicted; when it does not fit, the download is refused (``disk_full``) and reported.
@@ -37,9 +36,6 @@ log = structlog.get_logger("agent.cache")
 #: How long a re-hash is believed. An item is proven some seconds before its start; resuming it proves it again.
 PROOF_LIFE_US = 60_000_000
 
-#: How long a look at a file's stamps serves.
-LOOK_US = 50_000
-
 #: Kept free on the disk whatever the budget says, so that the database can always grow.
 RESERVE_BYTES = 64 * 1024 * 1024
 
@@ -65,7 +61,6 @@ class MediaStore:
         self._used_us: dict[str, int] = {}
         self._proofs: dict[str, _Proof] = {}
         self._reserved: dict[str, int] = {}
-        self._looks: dict[str, _Proof] = {}  # what was seen without hashing
 
     def open(self) -> None:
         """Make the folder, list what is there, remove what a crash left half-written.
@@ -118,25 +113,19 @@ class MediaStore:
 
     def proven(self, sha256: str) -> bool:
         """It was hashed within :data:`PROOF_LIFE_US` and has not been touched since. One ``stat``, no reading."""
-        return self._proven(sha256, LOOK_US)
-
-    def _proven(self, sha256: str, look_us: int) -> bool:
-        proof, now = self._proofs.get(sha256), self._clock.mono_us()
-        if proof is None or now - proof.at_us > PROOF_LIFE_US:
+        proof = self._proofs.get(sha256)
+        if proof is None or self._clock.mono_us() - proof.at_us > PROOF_LIFE_US:
             return False
-        look = self._looks.get(sha256)
-        if look is None or now - look.at_us >= look_us:
-            try:
-                look = self._looks[sha256] = _Proof(now, _stamp(self.path(sha256)))
-            except OSError:
-                return False
-        return look.stamp == proof.stamp
+        try:
+            return _stamp(self.path(sha256)) == proof.stamp
+        except OSError:
+            return False
 
     # -- changing -----------------------------------------------------------------------------------------
 
     def prove(self, sha256: str) -> bool:
         """Hash the file again. Removes it and answers False when its bytes are not what its name says."""
-        if self._proven(sha256, 0):
+        if self.proven(sha256):
             return True
         path = self.path(sha256)
         try:
@@ -157,7 +146,7 @@ class MediaStore:
             return False
         with self._lock:
             now = self._clock.mono_us()
-            self._proofs[sha256] = self._looks[sha256] = _Proof(now, stamp)
+            self._proofs[sha256] = _Proof(now, stamp)
             self._used_us[sha256] = now
         return True
 
@@ -202,7 +191,7 @@ class MediaStore:
             stamp = _stamp(final)
             self._sizes[sha256] = stamp[1]
             self._used_us[sha256] = now
-            self._proofs[sha256] = self._looks[sha256] = _Proof(now, stamp)
+            self._proofs[sha256] = _Proof(now, stamp)
 
     def release(self, sha256: str) -> None:
         """Give back the bytes :meth:`make_room` reserved for a download that ended."""
@@ -219,7 +208,7 @@ class MediaStore:
 
     def _forget(self, sha256: str) -> None:
         with self._lock:
-            for table in (self._sizes, self._used_us, self._proofs, self._looks):
+            for table in (self._sizes, self._used_us, self._proofs):
                 table.pop(sha256, None)
 
 
