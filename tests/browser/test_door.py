@@ -111,7 +111,7 @@ def test_the_banner_never_pretends(strict_desk: Desk, browser: Browser) -> None:
         "ERR_INCOMPLETE_CHUNKED_ENCODING",
         "ERR_CONNECTION_RESET",
         "ERR_SOCKET_NOT_CONNECTED",
-        "Couldn't load preload assets",  # a library that was fetching when the controller went
+        "Couldn't load preload assets",  # axe, which looks at the page meanwhile
     ]
     with strict_desk.api() as api:
         first = api.post("/api/v1/users", {"name": "xem", "grants": [{"role": "viewer", "area_id": None}]})
