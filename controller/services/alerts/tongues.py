@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-#: Code → (in Vietnamese, in English). Names of the peoples as the General Statistics Office lists them.
+#: Code → (in Vietnamese, in English), as the console names them.
 _NAMES: Final = {
     "vi": ("Việt", "Vietnamese"),
     "en": ("Anh", "English"),

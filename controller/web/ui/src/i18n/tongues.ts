@@ -29,9 +29,15 @@ const NAMES: Record<string, Record<Language, string>> = {
   zh: { vi: "Tiếng Hoa", en: "Chinese" },
 };
 
-/** "Bru-Vân Kiều" for "bru"; a code nobody listed is asked of the browser, and shown as it is when that fails. */
+/** "Bru-Vân Kiều" for "bru" or "bru-VN"; a code nobody listed is asked of the browser, and shown as it is when that fails. */
 export function languageName(code: string, lang: Language = language.current): string {
-  return NAMES[code]?.[lang] ?? new Intl.DisplayNames([lang], { type: "language", fallback: "code" }).of(code) ?? code;
+  const named = NAMES[code.toLowerCase().split("-")[0]!]?.[lang];
+  if (named) return named;
+  try {
+    return new Intl.DisplayNames([lang], { type: "language", fallback: "code" }).of(code) ?? code;
+  } catch {
+    return code; // no language tag at all: a warning from outside may say anything
+  }
 }
 
 /** Codes to choose from, Vietnamese first, then by name. */

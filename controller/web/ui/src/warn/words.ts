@@ -21,22 +21,6 @@ export const t = words({
       pulse: "Còi ngắt (cháy, rời đi)",
       gong: "Chuông (báo an toàn)",
     },
-    language: {
-      vi: "Tiếng Việt",
-      bru: "Bru - Vân Kiều",
-      pac: "Pa Kô",
-      hmn: "Mông",
-      tyz: "Tày",
-      nut: "Nùng",
-      tha: "Thái",
-      mtq: "Mường",
-      jra: "Gia Rai",
-      rad: "Ê Đê",
-      bdq: "Ba Na",
-      km: "Khmer",
-      cja: "Chăm",
-      en: "Tiếng Anh",
-    },
     where: "Nơi phát",
     byTree: "Theo cây khu vực",
     byMap: "Trên bản đồ",
@@ -74,22 +58,6 @@ export const t = words({
       pulse: "Short blasts (fire, leave)",
       gong: "Gong (all clear)",
     },
-    language: {
-      vi: "Vietnamese",
-      bru: "Eastern Bru",
-      pac: "Pacoh",
-      hmn: "Hmong",
-      tyz: "Tày",
-      nut: "Nùng",
-      tha: "Thai",
-      mtq: "Mường",
-      jra: "Jarai",
-      rad: "Rade",
-      bdq: "Bahnar",
-      km: "Khmer",
-      cja: "Cham",
-      en: "English",
-    },
     where: "Where it sounds",
     byTree: "By area",
     byMap: "On the map",
@@ -125,12 +93,6 @@ export const CATEGORIES = [
 ] as const satisfies readonly Category[];
 export const TONES = ["siren", "warble", "pulse", "gong", "none"] as const satisfies readonly Tone[];
 
-/** A language of the villages by its name; one that nobody here named keeps its tag. */
-export function languageName(tag: string): string {
-  const base = tag.toLowerCase().split("-")[0] ?? tag;
-  return base in t.language ? t.language[base as keyof typeof t.language] : tag;
-}
-
 /** What threatens, in words; unknown categories keep their name. */
 export function categoryName(category: string): string {
   return category in t.category ? t.category[category as Category] : category;
@@ -144,7 +106,7 @@ export const LANGUAGES: readonly string[] = [
   "hmn",
   "tyz",
   "nut",
-  "tha",
+  "blt",
   "mtq",
   "jra",
   "rad",
@@ -152,4 +114,4 @@ export const LANGUAGES: readonly string[] = [
   "km",
   "cja",
   "en",
-] satisfies readonly (keyof typeof t.language)[];
+];
