@@ -45,6 +45,13 @@ def village(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Village]:
         yield settle(tmp_path_factory.mktemp("village"), stack)
 
 
+@pytest.fixture
+def quiet(village: Village) -> Iterator[None]:
+    """Nothing stays on air, in force, or waiting for a second person, behind a test."""
+    yield
+    village.hush()
+
+
 Come = Callable[..., Person]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -16,17 +15,6 @@ from tests.system.siren_desk import as_officer
 _SLOW = 20_000
 #: More presses of a key than a page has places to stop.
 _STOPS = 120
-
-
-@pytest.fixture
-def quiet(village: Village) -> Iterator[None]:
-    """Nothing stays on air, or in force, behind a test."""
-    yield
-    with village.desk.api() as api:
-        for alert in api.get("/api/v1/alerts")["items"]:
-            if alert["state"] in {"sounding", "sounded", "repeating"}:
-                api.post(f"/api/v1/alerts/{alert['id']}/cancel", {"reason": "thử xong"})
-        api.post("/api/v1/orders/stop", {"everywhere": True})
 
 
 def _given(village: Village, commune: str) -> str:

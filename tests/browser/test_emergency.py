@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -16,14 +15,6 @@ from tests.browser.village import Village
 #: An alert from a template to a commune, both people together (issue 5).
 _CLICKS = 6
 _SLOW = 20_000
-
-
-@pytest.fixture
-def quiet(village: Village) -> Iterator[None]:
-    """Nothing stays on air behind a test."""
-    yield
-    with village.desk.api() as api:
-        api.post("/api/v1/orders/stop", {"everywhere": True})
 
 
 def _chosen(page: Page, commune: str) -> None:
@@ -137,6 +128,8 @@ def test_a_pushed_warning_becomes_an_alert(come: Come, village: Village) -> None
     page.get_by_role("button", name="Soạn cảnh báo, lấy mã").click()
     expect(page.get_by_text("Chờ người thứ hai xác nhận").first).to_be_visible(timeout=_SLOW)
     person.shot("warning-accepted")
+    with village.desk.api() as api:
+        api.delete(f"/api/v1/warning-sources/{source['id']}")
 
 
 def test_templates_say_what_they_will_say(come: Come, village: Village) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import expect
@@ -23,14 +22,6 @@ ROOMS = {
     ),
 }  # fmt: skip
 _ENGLISH = "localStorage.setItem('loa.language', 'en')"
-
-
-@pytest.fixture
-def quiet(village: Village) -> Iterator[None]:
-    """Nothing stays on air behind a test."""
-    yield
-    with village.desk.api() as api:
-        api.post("/api/v1/orders/stop", {"everywhere": True})
 
 
 def english(come: Come, name: str, **options: str) -> Person:

@@ -23,6 +23,8 @@ PEOPLE = {
 }
 #: Coordinates of the villages lie around here (Đakrông, Quảng Trị).
 PLACE = (16.55, 106.95)
+#: States of an alert whose orders hold.
+_IN_FORCE = ("confirmed", "overridden", "sounding", "repeating")
 
 
 @dataclass(slots=True)
@@ -51,6 +53,21 @@ class Village:
     def _move(self, cluster: str) -> None:
         with self.desk.api() as api:
             api.patch(f"/api/v1/clusters/{cluster}", {"area_id": self.elsewhere, "name": cluster})
+
+    def hush(self) -> None:
+        """End all sound, and every alert that a test composed or gave: the next test finds no banner and no board.
+
+        By STOP, not by cancelling: a cancel message is one more start, and boxes hold the fifth within a minute.
+        """
+        with self.desk.api() as api:
+            api.post("/api/v1/orders/stop", {"everywhere": True})
+
+            def standing(*states: str) -> list[str]:
+                return [one["id"] for one in api.get("/api/v1/alerts")["items"] if one["state"] in states]
+
+            for alert in standing("composed", "armed"):
+                api.post(f"/api/v1/alerts/{alert}/cancel", {"reason": "thử xong"})
+            wait_until(lambda: not standing(*_IN_FORCE), 10, "the STOP has ended every alert")
 
     def until_held(self) -> None:
         """Wait until every box has the flood message in its stock."""
