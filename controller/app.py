@@ -36,10 +36,10 @@ from controller.cap_desk import CapDesk, open_cap_desk
 from controller.config import Config
 from controller.foundation import Foundation, open_foundation
 from controller.keys.certificates import CertificatePair, ensure_certificate
+from controller.log_desk import make_audit
 from controller.news_desk import NewsDesk, make_news_desk
 from controller.services.accounts import AccountService
 from controller.services.areas import AreaService
-from controller.services.audit import AuditService
 from controller.services.clusters import ClusterService
 from controller.services.context import Clock, SystemClock
 from controller.services.door_watch import WRITE_S, DoorWatch
@@ -128,6 +128,7 @@ async def running(
             *air.routes(base),
             *boxes.routes(),
             *cap.routes(base),
+            *AuditRoutes(make_audit(base, air, cap)).table(),
             *ConsolePages().table(),
         ]
 
@@ -166,7 +167,6 @@ class _Desk:
     areas: AreaService
     clusters: ClusterService
     zones: ZoneService
-    audit: AuditService
     watch: DoorWatch
     upkeep: Upkeep
 
@@ -181,7 +181,6 @@ class _Desk:
             *AreaRoutes(self.areas, directory).table(),
             *ClusterRoutes(self.clusters, directory).table(),
             *ZoneRoutes(self.zones, directory).table(),
-            *AuditRoutes(self.audit).table(),
             *MapRoutes(base.config.data).table(),
             *UpkeepRoutes(self.upkeep).table(),
         )
@@ -199,7 +198,6 @@ def _desk(base: Foundation) -> _Desk:
         AreaService(db, directory, clock),
         ClusterService(db, directory, clock),
         ZoneService(db, directory, clock),
-        AuditService(db, directory),
         watch,
         Upkeep(base.config, db, directory, base.vault, clock),
     )

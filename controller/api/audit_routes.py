@@ -6,9 +6,11 @@ from typing import Any
 
 from pydantic import Field
 
+from controller.api.languages import tongue_of
 from controller.api.routing import Call, Route, route
-from controller.api.schema import PAGE_DEFAULT, PAGE_MAX, Empty, Schema
-from controller.services.audit import AuditService
+from controller.api.schema import PAGE_DEFAULT, PAGE_MAX, Empty, Instant, Schema
+from controller.services.audit import AuditFilter, AuditKind, AuditRow, AuditService
+from controller.services.audit.names import ThingKind
 from controller.services.context import Permission
 from controller.services.errors import ForbiddenError
 
@@ -18,13 +20,30 @@ class AuditQuery(Schema):
 
     limit: int = Field(PAGE_DEFAULT, ge=1, le=PAGE_MAX)
     before: int | None = Field(None, ge=1, le=2**53, description="'next' of the page before")
+    kind: AuditKind | None = None
+    text: str | None = Field(None, max_length=200, description="Words of the sentence; accents and case do not matter")
     subject: str | None = Field(None, max_length=128)
     action: str | None = Field(None, max_length=64)
     user_id: str | None = Field(None, max_length=64)
 
 
+class ThingView(Schema):
+    """Something the log speaks of; ``page`` is null when it is gone."""
+
+    kind: ThingKind
+    page: str | None
+
+
+class PartView(Schema):
+    """A piece of a sentence: text, perhaps the name of a thing, perhaps an instant to be said in the reader's way."""
+
+    text: str
+    thing: ThingView | None
+    at: Instant | None
+
+
 class AuditView(Schema):
-    """One row."""
+    """One row, as it is kept and in words (in the language of Accept-Language: vi or en)."""
 
     seq: int
     at: str
@@ -33,6 +52,9 @@ class AuditView(Schema):
     subject: str
     details: dict[str, Any]
     hash: str
+    kind: AuditKind | None
+    who: str
+    sentence: tuple[PartView, ...]
 
 
 class AuditPage(Schema):
@@ -79,19 +101,35 @@ class AuditRoutes:
     async def rows(self, call: Call[Empty, AuditQuery]) -> AuditPage:
         """Rows, newest first."""
         said = call.query
-        rows = await self._audit.rows(
-            call.actor,
-            before=said.before,
-            limit=said.limit,
-            subject=said.subject,
-            action=said.action,
-            user_id=said.user_id,
+        wanted = AuditFilter(said.subject, said.action, said.user_id, said.kind, said.text)
+        page = await self._audit.rows(
+            call.actor, before=said.before, limit=said.limit, wanted=wanted, tongue=tongue_of(call.request)
         )
-        more = len(rows) == said.limit and rows[-1].seq > 1
-        return AuditPage(
-            items=tuple(AuditView.model_validate(row) for row in rows), next=rows[-1].seq if more else None
-        )
+        return AuditPage(items=tuple(_view(row) for row in page.rows), next=page.next)
 
     async def verify(self, call: Call[Empty, Empty]) -> AuditVerdictView:
         """Walk the chain."""
         return AuditVerdictView.model_validate(await self._audit.verify(call.actor))
+
+
+def _view(row: AuditRow) -> AuditView:
+    said = row.said
+    return AuditView(
+        seq=row.seq,
+        at=row.at,
+        actor=row.actor,
+        action=row.action,
+        subject=row.subject,
+        details=row.details,
+        hash=row.hash,
+        kind=said.kind,
+        who=said.who,
+        sentence=tuple(
+            PartView(
+                text=part.text,
+                thing=None if part.thing is None else ThingView(kind=part.thing.kind, page=part.thing.page),
+                at=part.at,
+            )
+            for part in said.parts
+        ),
+    )

@@ -21,13 +21,17 @@ def list_rows(
     subject: Annotated[str | None, typer.Option(help="Only about this id.")] = None,
     action: Annotated[str | None, typer.Option(help="Only this action, such as cluster.volume.")] = None,
     user: Annotated[str | None, typer.Option(help="Only by this user id.")] = None,
+    kind: Annotated[str | None, typer.Option(help="Only this chapter: alerts, orders, programmes, people …")] = None,
+    text: Annotated[str | None, typer.Option(help="Only sentences with these words.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Who did what, newest first."""
     with ApiClient() as api:
-        query = {"limit": limit, "subject": subject, "action": action, "user_id": user}
+        query = {"limit": limit, "subject": subject, "action": action, "user_id": user, "kind": kind, "text": text}
         rows = api.get("/api/v1/audit", query)["items"]
-    show(rows, ("seq", "at", "actor", "action", "subject", "details"), as_json=as_json)
+    if not as_json:
+        rows = [{**row, "what": "".join(part["text"] for part in row["sentence"])} for row in rows]
+    show(rows, ("seq", "at", "who", "what", "action", "subject"), as_json=as_json)
 
 
 @app.command("verify")

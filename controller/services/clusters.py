@@ -18,6 +18,7 @@ from controller.services.context import Actor, Clock, Permission
 from controller.services.directory import ClusterEntry, Directory
 from controller.services.errors import ConflictError, FieldProblem, InvalidError
 from controller.store import Database, Transaction, tables
+from controller.store.actions import AuditAction
 from controller.store.ids import new_id
 from schedules.ladder import Priority
 from schedules.model import DUCK_MAX_DB, DUCK_MIN_DB, Amplifier
@@ -194,7 +195,9 @@ class ClusterService:
             tx.audit("cluster.delete", cluster_id, {"name": entry.name, "area": entry.area_id})
             tx.on_commit(lambda: self._directory.drop_cluster(cluster_id))
 
-    async def _write(self, actor: Actor, entry: ClusterEntry, changes: Mapping[str, Any], action: str) -> ClusterEntry:
+    async def _write(
+        self, actor: Actor, entry: ClusterEntry, changes: Mapping[str, Any], action: AuditAction
+    ) -> ClusterEntry:
         before = ClusterSpec.of(entry)
         said = {name: getattr(before, name) for name in ClusterSpec.__dataclass_fields__}
         spec = ClusterSpec(**{**said, **changes})

@@ -398,6 +398,10 @@ _KINDS: Final[dict[type[Order], str]] = {
 }
 
 
+#: Every kind of order there is.
+ORDER_KINDS: Final = frozenset(_KINDS.values())
+
+
 def kind_of(order: Order) -> str:
     """What an order is called in the journal and the database."""
     return _KINDS[type(order)]

@@ -18,7 +18,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import structlog
 from sqlalchemy import bindparam, insert, update
@@ -28,6 +28,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from controller.services.context import Clock
 from controller.services.dispatch import Courier, order_body
 from controller.store import Database, StoreBusyError, tables
+from controller.store.actions import AuditAction
 from controller.store.journal import CommandJournal, JournalEntry
 from schedules.instants import from_unix_us
 
@@ -165,9 +166,12 @@ class Ledger:
             said = {"term": entry.term, "seq": entry.seq, "at": entry.at.isoformat(), "journal": entry.hash}
             for keep in self.keepers:
                 await keep(tx.session, entry)
-            # Decisions such as alert.confirm have names and subjects of their own.
-            action = entry.kind if "." in entry.kind else f"order.{entry.kind}"
-            tx.audit(action, str(body.get("nonce") or body.get("subject") or entry.seq), details | said)
+            tx.audit(_action_of(entry), str(body.get("nonce") or body.get("subject") or entry.seq), details | said)
+
+
+def _action_of(entry: JournalEntry) -> AuditAction:
+    """What the log calls it: decisions such as ``alert.confirm`` have names of their own. The journal keeps text."""
+    return cast("AuditAction", entry.kind if "." in entry.kind else f"order.{entry.kind}")
 
 
 async def _write_answers(session: AsyncSession, batch: list[tuple[tuple[int, int, str], _Answer]]) -> None:

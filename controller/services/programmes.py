@@ -29,6 +29,7 @@ from controller.services.exceptions import without
 from controller.services.programme_model import PLANNABLE, ProgrammeSpec, RelaySpec, columns_of
 from controller.services.rulebook import NOT_APPROVED, Gap, Rulebook
 from controller.store import Database, Transaction, tables
+from controller.store.actions import AuditAction
 from controller.store.ids import new_id
 from schedules.arbiter import Situation, Span, timeline
 from schedules.compiler import Forecast, Problem, check_rule, compile_plan, forecast, kinds_of
@@ -259,7 +260,7 @@ class ProgrammeService:
         spec: ProgrammeSpec,
         *,
         version: int | None,
-        action: str,
+        action: AuditAction,
         details: Mapping[str, Any] | None = None,
     ) -> ProgrammeEntry:
         """Write what a programme says from now on.
@@ -423,7 +424,7 @@ class ProgrammeService:
         tx: Transaction,
         row: tables.Programme,
         said: Mapping[str, Any],
-        action: str,
+        action: AuditAction,
         more: Mapping[str, Any] | None = None,
     ) -> ProgrammeEntry:
         before = {name: getattr(row, name) for name in said}

@@ -406,7 +406,7 @@ class RecordingService:
         said = {"sha256": decision.sha256, "reason": decision.reason, "own": own}
         if heard is not None:
             said["heard"] = heard
-        tx.audit(f"recording.{'approve' if approved else 'reject'}", row.id, said)
+        tx.audit("recording.approve" if approved else "recording.reject", row.id, said)
         return Decision.of(decision)
 
     def _publish(self, tx: Transaction, row: tables.Recording, decision: Decision | None) -> RecordingEntry:

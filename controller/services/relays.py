@@ -291,8 +291,11 @@ class RelayDesk:
         _log.warning("source_" + state.state, source=source_id, code=state.code, detail=state.detail)
         try:
             async with self._db.transaction(SYSTEM) as tx:
-                action = "source.lost" if state.state == "lost" else "source.back"
-                tx.audit(action, source_id, {"code": state.code, "since": state.since.isoformat()})
+                tx.audit(
+                    "source.lost" if state.state == "lost" else "source.back",
+                    source_id,
+                    {"code": state.code, "since": state.since.isoformat()},
+                )
         except StoreBusyError:
             _log.warning("source_state_not_audited", source=source_id)
 

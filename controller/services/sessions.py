@@ -26,6 +26,7 @@ from controller.services.passwords import MAX_LENGTH, Passwords
 from controller.services.second_factor import SecondFactors
 from controller.services.throttle import PER_ACCOUNT, PER_ADDRESS, Throttle
 from controller.store import Database, StoreBusyError, tables
+from controller.store.actions import AuditAction
 
 #: A session unused for so long is gone: a shift at the desk.
 IDLE = timedelta(hours=12)
@@ -130,7 +131,7 @@ class Sessions:
         label: str,
         idle: timedelta,
         life: timedelta,
-        action: str,
+        action: AuditAction,
         second_factor: bool,
         sitting: bool = False,
     ) -> SignedIn:

@@ -266,11 +266,11 @@ class StreamOpener:
             "stream": _name(stream),
             "class": int(document.priority),
             "not_after": to_unix_us(document.not_after),
-            "clusters": len(document.targets.clusters),
-            **details,
         }
+        said: dict[str, object] = {"clusters": len(document.targets.clusters), **details}
         if document.rule_id is not None and document.recurrence is not None:
-            body |= {"rule": document.rule_id, "recurrence": to_unix_us(document.recurrence)}
+            said |= {"rule": document.rule_id, "recurrence": document.recurrence.isoformat()}
+        body["details"] = said
         entry = await self._journal.append(actor=actor, kind="stream_open", body=body, at=document.opened)
         stream.document = replace(document, term=entry.term, seq=entry.seq)
         stream.envelope = seal_document(stream.document, stream.key)

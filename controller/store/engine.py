@@ -33,6 +33,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from controller.store.actions import AuditAction
 from controller.store.audit import GENESIS, HEAD_COUNTER, chain
 from controller.store.errors import StoreBusyError, StoreClosedError, StoreFullError, UnauditedChangeError
 from controller.store.tables import Audit, Counter
@@ -65,10 +66,10 @@ class Transaction:
     def __init__(self, session: AsyncSession, actor: Signatory) -> None:
         self.session = session
         self.actor = actor
-        self.entries: list[tuple[str, str, Mapping[str, object]]] = []
+        self.entries: list[tuple[AuditAction, str, Mapping[str, object]]] = []
         self.after_commit: list[Callable[[], None]] = []
 
-    def audit(self, action: str, subject: str, details: Mapping[str, object] | None = None) -> None:
+    def audit(self, action: AuditAction, subject: str, details: Mapping[str, object] | None = None) -> None:
         """Say what this change is: ``area.create``, the id, and what else a reader will want to know in ten years.
 
         ``details`` must be plain JSON values; never a secret.

@@ -85,8 +85,17 @@ def test_a_source_of_warnings(come: Come, village: Village) -> None:
 
 def test_the_log_keys_and_the_system(come: Come) -> None:
     person = come("quantri")
-    page = person.go("admin/audit?action=area.create")
-    expect(page.get_by_role("row").filter(has_text="area.create").first).to_be_visible()
+    page = person.go("admin/audit")
+    page.get_by_role("textbox", name="Tìm").fill("them khu vuc ba nang")
+    page.get_by_role("button", name="Lọc").click()
+    row = page.get_by_role("list", name="Nhật ký").get_by_role("listitem").first
+    expect(row).to_contain_text("Thêm khu vực Xã Ba Nang")
+    row.get_by_role("button", name="Chi tiết").click()
+    expect(page.get_by_role("dialog")).to_contain_text("area.create")
+    page.get_by_role("dialog").get_by_role("button", name="Đóng").last.click()
+    page.get_by_role("textbox", name="Tìm").fill("")
+    page.get_by_role("button", name="Lọc").click()
+    expect(row).not_to_contain_text("Thêm khu vực Xã Ba Nang")
     page.get_by_role("button", name="Kiểm tra nhật ký").click()
     expect(page.get_by_text("Nguyên vẹn:")).to_be_visible()
     person.shot("admin-audit")

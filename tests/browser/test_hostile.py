@@ -127,7 +127,7 @@ class Layers:
         page.get_by_role("button", name="n0").click()
         self._dialog("user-edit")
         page = self._go("admin/audit?action=area.create")
-        page.get_by_role("row").nth(1).click()
+        page.get_by_role("button", name="Chi tiết").first.click()
         self._dialog("audit-row")
 
     def library(self) -> None:

@@ -43,6 +43,7 @@ from controller.services.alerts.model import (
     AlertDraft,
     AlertKind,
     AlertState,
+    AlertStep,
     Message,
     Origin,
     Person,
@@ -320,7 +321,7 @@ class AlertDesk:
         async with self.turn(alert_id):
             actor, alert = self._gate.now(actor), self.register.get(alert_id)
             ended = AlertState.CLEARED if all_clear else AlertState.CANCELLED
-            step = "clear" if all_clear else "cancel"
+            step: AlertStep = "clear" if all_clear else "cancel"
             replayed = self.register.replay(actor, idempotency_key, step, alert_id=alert_id)
             if replayed is not None or (alert.state is ended and not alert.stopped):
                 return replayed or alert

@@ -22,7 +22,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Final, Literal
 
 from controller.services.orders import Scope
 from schedules.instants import Frames
@@ -72,6 +72,12 @@ class Tone(StrEnum):
     WARBLE = "warble"  # two tones in turn, fast: danger now
     PULSE = "pulse"  # short blasts: fire, leave
     GONG = "gong"  # calm: all clear
+
+
+#: What happens to an alert in its life, each journalled and audited as ``alert.`` and this.
+AlertStep = Literal[
+    "compose", "arm", "fail", "confirm", "override", "extend", "cancel", "clear", "expire", "stop", "replace"
+]
 
 
 class AlertKind(StrEnum):

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from controller.services.alerts.model import Alert
+from controller.services.alerts.model import Alert, AlertStep
 from controller.services.alerts.records import ALERTS
 from controller.services.context import Actor
 from controller.services.errors import ConflictError, NotFoundError
@@ -115,7 +115,7 @@ class AlertRegister:
 
 
 def decision(
-    step: str, alert: Alert, actor: Actor, *, key: str | None = None, digest: str = "", **details: object
+    step: AlertStep, alert: Alert, actor: Actor, *, key: str | None = None, digest: str = "", **details: object
 ) -> Draft:
     """A step as the journal keeps it."""
     said: dict[str, object] = {

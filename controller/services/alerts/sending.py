@@ -29,6 +29,7 @@ from controller.services.alerts.model import (
     Alert,
     AlertKind,
     AlertState,
+    AlertStep,
     Category,
     Message,
     Repetition,
@@ -92,7 +93,7 @@ class Voice(Protocol):
 class Act:
     """One step somebody takes. ``key`` makes it repeatable, ``digest`` says what was asked."""
 
-    step: str  # compose | arm | fail | confirm | override | extend | cancel | clear | expire | stop | replace
+    step: AlertStep
     actor: Actor
     key: str | None = None
     digest: str = ""

@@ -70,6 +70,10 @@ class TemplateBook:
         for listener in self._listeners:
             listener(entry.id)
 
+    def find(self, template_id: str) -> TemplateEntry | None:
+        """One template, if there is one."""
+        return self.entries.get(template_id)
+
     def entry(self, template_id: str) -> TemplateEntry:
         """One template.
 

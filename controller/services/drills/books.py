@@ -11,7 +11,7 @@ Not here: who may order one (:mod:`controller.services.drills.desk`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -23,6 +23,7 @@ from controller.services.dispatch import Courier
 from controller.services.drills.model import Drill, DrillKind, Result
 from controller.services.errors import NotFoundError
 from controller.store import Database, StoreError
+from controller.store.actions import AuditAction
 from controller.store.drill_tables import DrillResultRow, DrillRow
 from protocol.messages import Progress, ProgressStage
 
@@ -30,6 +31,12 @@ KEPT: Final = 60
 _BATCH: Final = 500
 
 _log = structlog.get_logger(__name__)
+
+_BEGUN: Final[Mapping[DrillKind, AuditAction]] = {
+    DrillKind.DRILL: "drill.drill",
+    DrillKind.TEST: "drill.test",
+    DrillKind.SILENT: "drill.silent",
+}
 
 
 class DrillBook:
@@ -63,6 +70,10 @@ class DrillBook:
         """Newest first."""
         return tuple(sorted(self._drills.values(), key=lambda drill: drill.start, reverse=True))
 
+    def find(self, drill_id: str) -> Drill | None:
+        """One drill, if it is remembered."""
+        return self._drills.get(drill_id)
+
     def get(self, drill_id: str) -> Drill:
         """One drill.
 
@@ -82,7 +93,7 @@ class DrillBook:
         """
         async with self._db.transaction(actor) as tx:
             tx.session.add(_row_of(drill))
-            tx.audit(f"drill.{drill.kind}", drill.id, {"title": drill.title, "clusters": len(drill.clusters)})
+            tx.audit(_BEGUN[drill.kind], drill.id, {"title": drill.title, "clusters": len(drill.clusters)})
         self._remember(drill)
         self._tell(drill)
 

@@ -25,6 +25,7 @@ from controller.services.listening.listener import Listener
 from controller.services.listening.ports import Stations, Taps
 from controller.services.listening.room import AgentRoom, Room, SourceRoom
 from controller.store import Database
+from controller.store.actions import AuditAction
 from protocol.limits import MAX_LISTEN_S
 from protocol.messages import Listening
 
@@ -177,7 +178,7 @@ class ListeningDesk:
         if self.count >= MAX_LISTENERS:
             raise TooManyError(f"{MAX_LISTENERS} people listen in already", retry_after=60, code="too_many_listeners")
 
-    async def _note(self, actor: Actor, action: str, subject: str, detail: dict[str, object]) -> None:
+    async def _note(self, actor: Actor, action: AuditAction, subject: str, detail: dict[str, object]) -> None:
         async with self._db.transaction(actor) as tx:
             tx.audit(action, subject, detail)
 

@@ -42,6 +42,7 @@ from controller.services.relay_pacing import Pace
 from controller.services.streams import StreamPlan
 from controller.services.tapes import TapeLabel, Tapes
 from controller.store import Database, StoreBusyError
+from controller.store.actions import AuditAction
 from controller.store.errors import JournalError
 from controller.store.ids import new_id
 from schedules.airtime import overlaps_quiet
@@ -260,6 +261,10 @@ class LiveDesk:
         """Sessions the actor may know of, newest first; ended ones for a while."""
         return [one for one in reversed(self._sessions.values()) if self._may(actor, one, Permission.READ)]
 
+    def find(self, session_id: str) -> LiveSession | None:
+        """One session, if it is remembered."""
+        return self._sessions.get(session_id)
+
     def get(self, actor: Actor, session_id: str) -> LiveSession:
         """One session.
 
@@ -440,12 +445,12 @@ class LiveDesk:
     def _open_sessions(self) -> list[LiveSession]:
         return [one for one in self._sessions.values() if one.state is not LiveState.ENDED]
 
-    def _audit(self, actor: Actor, action: str, session: LiveSession, details: dict[str, object]) -> None:
+    def _audit(self, actor: Actor, action: AuditAction, session: LiveSession, details: dict[str, object]) -> None:
         told = {"clusters": len(session.billing.clusters), "class": int(session.billing.priority), **details}
         writing = self._write_audit(actor, action, session.billing.id, told)
         _own(self._writing, writing, f"{action}-{session.billing.id}")
 
-    async def _write_audit(self, actor: Actor, action: str, subject: str, details: dict[str, object]) -> None:
+    async def _write_audit(self, actor: Actor, action: AuditAction, subject: str, details: dict[str, object]) -> None:
         for _ in range(_AUDIT_TRIES):
             try:
                 async with self._db.transaction(actor) as tx:

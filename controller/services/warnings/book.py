@@ -28,6 +28,7 @@ from controller.services.warnings.model import SourceKind, State, WarningEntry
 from controller.services.warnings.notice import Identity, Notice, notice_of
 from controller.services.warnings.policy import expires_at
 from controller.store import Database
+from controller.store.actions import AuditAction
 from controller.store.engine import Signatory
 from controller.store.ids import new_id
 from controller.store.warning_tables import WarningDocument, WarningReference, WarningRow
@@ -241,7 +242,7 @@ class WarningBook:
         changes: dict[str, Any],
         *,
         expected: Iterable[State],
-        audit: str | None = None,
+        audit: AuditAction | None = None,
         details: dict[str, Any] | None = None,
     ) -> WarningEntry | None:
         """Change a row that is still in one of these states; None = it is not, and nothing was changed.

@@ -232,13 +232,12 @@ class WarningDesk:
             "decided_by": actor.user_id,
             "decided_at": self._clock.now(),
         }
-        word = "decline" if state is State.DECLINED else "accept"
         changed = await self._book.settle(
             actor,
             entry.id,
             changes,
             expected=OPEN,
-            audit=f"warning.{word}",
+            audit="warning.decline" if state is State.DECLINED else "warning.accept",
             details={"alert": alert_id, "reason": reason},
         )
         if changed is None:

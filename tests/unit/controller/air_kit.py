@@ -189,7 +189,7 @@ class Stage:
     async def _put(self, row: Any) -> None:
         async with self.base.db.transaction(SYSTEM) as tx:
             tx.session.add(row)
-            tx.audit("test.put", row.id)
+            tx.audit("area.create", row.id)
 
 
 @asynccontextmanager

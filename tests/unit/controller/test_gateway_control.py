@@ -225,7 +225,7 @@ async def test_progress_of_emergencies_waits_for_no_database(plain: World) -> No
         term=1, seq=7, rule_id="al_lu", stage=ProgressStage.STARTED, at=plain.clock.now(), start_error_us=80
     )
     async with plain.db.transaction(SYSTEM) as tx:  # holds the lock that records need
-        tx.audit("test.hold", "lock")
+        tx.audit("area.create", "lock")
         await agent.say(Records(journal=JOURNAL, records=(record(1),)))
         await agent.say(said)
         await eventually(lambda: heard == [(agent.id, said)])

@@ -35,7 +35,7 @@ async def recording(staff: Staff, area_id: str, name: str, *, language: str = "v
     )  # fmt: skip
     async with base.db.transaction(SYSTEM) as tx:
         tx.session.add(row)
-        tx.audit("test.put", row.id)
+        tx.audit("area.create", row.id)
     decision = Decision(row.sha256 or "", approved=True, by="x", at=now)
     air.catalogue.put_recording(RecordingEntry.of(row, decision))
     assert air.catalogue.recordings[name].frames == Frames(60 * 48_000)

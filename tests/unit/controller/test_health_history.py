@@ -63,7 +63,7 @@ async def _open(folder: Path, clock: HandClock) -> Database:
         ):
             tx.session.add(row)
             await tx.session.flush()
-        tx.audit("test", "test")
+        tx.audit("area.create", "ar_A")
     return db
 
 

@@ -57,7 +57,7 @@ async def write(db: Database, statement: str, *, audited: bool) -> None:
     async with db.transaction(SYSTEM) as tx:
         await (await tx.session.connection()).execute(text(statement))
         if audited:
-            tx.audit("x.y", "z")
+            tx.audit("area.create", "z")
 
 
 async def test_a_change_and_its_audit_row_are_one(db: Database) -> None:
@@ -201,7 +201,7 @@ async def test_counters_only_rise_and_the_chain_holds(db: Database) -> None:
     for expected in (1, 2, 3):
         async with db.transaction(SYSTEM) as tx:
             assert await tx.next_value("plan") == expected
-            tx.audit("plan.issue", "cl_x", {"seq": expected})
+            tx.audit("area.create", "cl_x", {"seq": expected})
     assert db.url.database is not None
     verdict = verify_file(Path(db.url.database))
     assert (verdict.ok, verdict.rows, verdict.head_seq) == (True, 3, 3)

@@ -198,7 +198,7 @@ class World:
 
     async def audited(self) -> list[str]:
         """What the audit log says was done."""
-        return [row.action for row in await self.desk.audit.rows(SYSTEM, before=None, limit=500)]
+        return [row.action for row in (await self.desk.audit.rows(SYSTEM, before=None, limit=500)).rows]
 
 
 @asynccontextmanager
