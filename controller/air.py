@@ -44,6 +44,7 @@ from controller.services.catalogue import Catalogue
 from controller.services.chimes import ensure_chimes
 from controller.services.dispatch import Courier
 from controller.services.health import Health
+from controller.services.hold_desk import HoldDesk
 from controller.services.intake import Ingests
 from controller.services.issuing import Issuer
 from controller.services.leads import Leads
@@ -158,6 +159,7 @@ class Air:
     courier: Courier
     ledger: Ledger
     orders: OrderDesk
+    holds: HoldDesk
     relays: RelayDesk
     reports: ReportService
     arming: Arming
@@ -181,7 +183,7 @@ class Air:
             *programmes.table(),
             *OccurrenceRoutes(OccurrenceService(self.programmes, base.clock), programmes).table(),
             *UpcomingRoutes(self.planner, base.directory, base.clock).table(),
-            *OrderRoutes(self.orders).table(),
+            *OrderRoutes(self.orders, self.holds).table(),
             *ReportRoutes(self.reports).table(),
             *LiveRoutes(self.live, self.tapes).table(),
             *TemplateRoutes(self.alarms.templates, self.alarms.book, self.alarms.readiness, base.directory).table(),
@@ -273,6 +275,7 @@ async def open_air(
         clock=clock,
         memory=memory,
     )
+    holds = HoldDesk(orders, directory, clock)
     carriers = CarrierPool(catalogue=catalogue, media=base.media_clock, clock=clock, policy=policy, encoder=encoder)
     tapes = Tapes(
         folder=config.air_folder,
@@ -327,6 +330,7 @@ async def open_air(
             courier=courier,
             ledger=ledger,
             orders=orders,
+            holds=holds,
             memory=memory,
             live=live,
             issuer=issuer,
@@ -353,6 +357,7 @@ async def open_air(
         courier=courier,
         ledger=ledger,
         orders=orders,
+        holds=holds,
         relays=relays,
         reports=ReportService(base.db, directory, planner),
         arming=arming,
@@ -366,12 +371,12 @@ async def open_air(
         alarms=alarms,
         drills=drills,
     )
-    orders.stop_listeners.append(live.stopped)
+    orders.stop_listeners += [live.stopped, lambda *_: arming.poke_after_stop()]
     planner.subscribe(arming.poke)
-    orders.stop_listeners.append(lambda *_: arming.poke_after_stop())
     directory.subscribe(lambda change: arming.poke() if change.kind == "agent" else None)
     await issuer.load()
     await ledger.restore()
+    orders.restore(base.journal.entries_after(0))
     await alarms.tender.restore(base.journal.entries_after(0))
     await recordings.resume()
     await planner.compile()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
 from audio.speech import SpeechEngine
 from controller.feeds.webhook import Webhook
@@ -28,9 +29,12 @@ from controller.services.alerts.tending import AlertTender
 from controller.services.alerts.tones import ensure_tones
 from controller.services.alerts.watch import BoardRoom
 from controller.services.catalogue import Catalogue
+from controller.services.directory import Directory
 from controller.services.dispatch import Courier
 from controller.services.fleet import FleetService
 from controller.services.health import Health
+from controller.services.hold_desk import HoldDesk
+from controller.services.holds import Hold
 from controller.services.intake import Ingests
 from controller.services.issuing import Issuer
 from controller.services.ledger import Ledger
@@ -60,6 +64,7 @@ class Around:
     courier: Courier
     ledger: Ledger
     orders: OrderDesk
+    holds: HoldDesk
     memory: OrderMemory
     live: LiveDesk | None
     issuer: Issuer
@@ -100,18 +105,25 @@ class Alarms:
 
 
 class StockView:
-    """Which clusters hold which sounds, as far as their boxes have told."""
+    """Which clusters hold which sounds, as far as their boxes have told, and which would sound at all."""
 
-    def __init__(self, base: Foundation, issuer: Issuer, stock: AlertStock, gateway: AgentGateway) -> None:
+    def __init__(self, base: Foundation, around: Around, stock: AlertStock) -> None:
         self._directory = base.directory
-        self._issuer = issuer
+        self._clock = base.clock
+        self._holds = around.holds
+        self._issuer = around.issuer
+        self._gateway = around.gateway
         self._stock = stock
-        self._gateway = gateway
         self.fleet: FleetService | None = None
 
     def online(self, cluster_id: str) -> bool:
         """Whether a box of the cluster is connected."""
         return bool(self._directory.agents_of([cluster_id]) & self._gateway.online())
+
+    def mute(self, cluster_id: str) -> bool:
+        """Whether it would stay silent: the desk said so, or all of its boxes say so of themselves."""
+        agents = self._directory.agents_of([cluster_id])
+        return self._holds.silent(cluster_id) or (bool(agents) and all(map(self._muted, agents)))
 
     def holding(self, message: Message) -> Callable[[str], bool]:
         """For every cluster: whether all of its boxes hold what it would hear of the message."""
@@ -122,6 +134,10 @@ class StockView:
             return bool(agents) and all(self._has(agent_id, wanted) for agent_id in agents)
 
         return holds
+
+    def _muted(self, agent_id: str) -> bool:
+        status = None if self.fleet is None else self.fleet.box(agent_id).status
+        return status is not None and status.muted is not None and status.muted.until > self._clock.now()
 
     def _has(self, agent_id: str, wanted: frozenset[str]) -> bool:
         issue = self._issuer.of(agent_id)
@@ -153,7 +169,7 @@ async def open_alarms(base: Foundation, around: Around) -> Alarms:
     stock = AlertStock(
         shelf=around.shelf, book=book, register=register, tones=tones, directory=directory, store=around.store
     )
-    view = StockView(base, around.issuer, stock, around.gateway)
+    view = StockView(base, around, stock)
     sender = AlertSender(
         register=register,
         boards=boards,
@@ -179,7 +195,7 @@ async def open_alarms(base: Foundation, around: Around) -> Alarms:
         notices=notices,
         sender=sender,
         directory=directory,
-        facts=Facts(directory, view.online, lambda _: False),
+        facts=Facts(directory, view.online, view.mute, lambda _: False),
         stocked=view.holding,
         clock=clock,
     )
@@ -196,6 +212,7 @@ async def open_alarms(base: Foundation, around: Around) -> Alarms:
     around.orders.stop_listeners.append(tender.stopped)
     if around.live is not None:
         around.live.listeners.append(lambda session: _voice_changed(tender, session))
+    around.holds.listeners.append(lambda *held: _tell_superiors(notices, directory, *held))
     around.recordings.used_by.append(book.uses_of)
     post = _post(base)
     if post is not None:
@@ -207,6 +224,18 @@ def _voice_changed(tender: AlertTender, session: LiveSession) -> None:
     """A live session changed: of an alert's voice the tender must know."""
     if session.billing.alert_id is not None:
         tender.voice_changed(session.billing.alert_id, session.on_air, session.ends)
+
+
+def _tell_superiors(notices: NoticeBook, directory: Directory, cluster_id: str, hold: Hold) -> None:
+    """Somebody of the crew keeps a cluster silent, emergencies included: who answers for alerts there must know."""
+    cluster = directory.cluster(cluster_id)
+    until = hold.until.astimezone(ZoneInfo(directory.timezone_of(cluster.area_id)))
+    text = (
+        f"{hold.name} giữ im lặng cụm loa “{cluster.name}” đến {until:%H:%M} ngày {until.day}/{until.month}, "
+        "kể cả cảnh báo khẩn cấp"
+    )
+    told = notices.superiors(frozenset({cluster_id}), besides=hold.user_id)
+    notices.post(told, "cluster_held", f"{cluster_id}/{hold.since:%Y%m%dT%H%M%SZ}", text)
 
 
 def _post(base: Foundation) -> NoticePost | None:

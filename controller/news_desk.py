@@ -84,6 +84,7 @@ def make_news_desk(base: Foundation, air: Air, boxes: Boxes, cap: CapDesk) -> Ne
         reasons=reasons,
         views=boxes.views,
         alerts=alarms.desk,
+        holds=air.holds,
         clock=clock,
     )
     return NewsDesk(hub, press, wires, states, grid, today)

@@ -186,7 +186,7 @@ class RecordsView(Schema):
 class EventQuery(Schema):
     """Which security events; newest first."""
 
-    agent_id: Id | None = None
+    agent_id: Id | None = Field(None, description="Of one box: also for who looks after boxes there")
     before: int | None = Field(None, ge=1, le=2**53)
     limit: int = Field(100, ge=1, le=ROWS_MAX)
 
@@ -245,9 +245,10 @@ class AgentRoutes:
             route("GET", "/api/v1/play-records", "listPlayRecords", read, self.records,
                   summary="What boxes say they played", query=RecordQuery, returns=RecordsView,
                   errors=(*missing, InvalidError)),
-            route("GET", "/api/v1/security-events", "listSecurityEvents", Permission.AUDIT_READ, self.events,
-                  summary="What boxes refused as forged, replayed or foreign", query=EventQuery, returns=EventsView,
-                  errors=(ForbiddenError, InvalidError)),
+            route("GET", "/api/v1/security-events", "listSecurityEvents",
+                  (Permission.AUDIT_READ, Permission.AGENT_CONTROL), self.events, query=EventQuery, returns=EventsView,
+                  summary="What boxes refused as forged, replayed or foreign",
+                  errors=(*missing, InvalidError)),
         )  # fmt: skip
 
     async def list_agents(self, call: Call[Empty, PageQuery]) -> Page[AgentView]:

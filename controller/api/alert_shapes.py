@@ -168,6 +168,7 @@ class ReviewView(Schema):
     clusters: int
     areas: tuple[AreaCountView, ...]
     offline: tuple[str, ...]
+    mute: tuple[str, ...] = Field(description="Clusters that are kept silent, emergencies included")
     languages: tuple[str, ...]
     lacking: Mapping[str, tuple[str, ...]] = Field(description="Language -> clusters that will not hear it")
     first_words: Mapping[str, str]
@@ -271,6 +272,7 @@ def review_view(review: Review, tongue: Tongue) -> ReviewView:
         clusters=len(review.clusters),
         areas=tuple(AreaCountView.model_validate(each) for each in review.areas),
         offline=review.offline,
+        mute=review.mute,
         languages=review.languages,
         lacking=review.lacking,
         first_words=review.first_words,

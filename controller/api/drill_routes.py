@@ -1,4 +1,8 @@
-"""Drills and tests over HTTP. Paths, bodies and permission of their own: nothing here takes or gives an alert."""
+"""Drills and tests over HTTP. Paths, bodies and permission of their own: nothing here takes or gives an alert.
+
+What makes a sound takes the right to drill. The self-test of one cluster has an operation of its own, which can mean
+nothing else: it is also for who looks after the boxes there.
+"""
 
 from __future__ import annotations
 
@@ -136,6 +140,9 @@ class DrillRoutes:
                   returns=Page[CardView], summary="How each box did in the last tests, the worst first"),
             route("POST", root, "startDrill", drill, self.start, body=DrillShape, returns=DrillDetails, errors=step,
                   status=201, idempotent=True, summary="Start a drill, an audible test or a silent one now"),
+            route("POST", "/api/v1/clusters/{cluster_id}/self-test", "testCluster", (Permission.AGENT_CONTROL, drill),
+                  self.prove, returns=DrillDetails, errors=(*missing, InvalidError, BusyError), status=201,
+                  idempotent=True, summary="Let the boxes of one cluster test themselves; nothing sounds"),
             route("GET", root, "listDrills", read, self.list_drills, query=PageQuery, returns=Page[DrillView],
                   summary="Drills and tests, newest first"),
             route("GET", one, "getDrill", read, self.get, returns=DrillDetails, errors=missing,
@@ -147,6 +154,10 @@ class DrillRoutes:
     async def start(self, call: Call[DrillShape, Empty]) -> DrillDetails:
         """Try it."""
         return self._details(await self._desk.start(call.actor, call.body.draft()))
+
+    async def prove(self, call: Call[Empty, Empty]) -> DrillDetails:
+        """Test one cluster silently."""
+        return self._details(await self._desk.prove(call.actor, call.path["cluster_id"]))
 
     async def list_drills(self, call: Call[Empty, PageQuery]) -> Page[DrillView]:
         """Newest first."""

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from controller.api.hold_shapes import HoldView
 from controller.api.programme_shapes import RecordedShape, recorded_shape
 from controller.api.schema import Schema
 from controller.services.cluster_states import StateKind
@@ -206,6 +207,7 @@ class WrongView(Schema):
     unheard: tuple[GridItemView, ...] = Field(description="Should have sounded, and no box said anything about it")
     holes: tuple[GridItemView, ...] = Field(description="Will come, and cannot sound, or not everywhere")
     faults: tuple[TodayFault, ...]
+    held: tuple[HoldView, ...] = Field(description="Clusters kept silent by order, emergencies included")
     red_lists: tuple[RedListView, ...]
 
 
@@ -241,6 +243,7 @@ class TodayView(Schema):
             *(each for sounded in today.sounded for each in sounded.silent[:NAMED]),
             *(each for red in today.red for each in red.clusters),
             *(fault.cluster.id for fault in today.faults),
+            *today.held,
         }
         return cls(
             at=today.at,
@@ -256,6 +259,7 @@ class TodayView(Schema):
                 unheard=tuple(map(GridItemView.of, today.unheard)),
                 holes=tuple(map(GridItemView.of, today.holes)),
                 faults=faults,
+                held=HoldView.many(today.held),
                 red_lists=tuple(map(RedListView.of, today.red)),
             ),
             names={each: name(each) for each in sorted(named)},

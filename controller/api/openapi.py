@@ -96,7 +96,7 @@ def _operation(one: Route, references: Any) -> dict[str, Any]:
         "operationId": one.operation_id,
         "summary": one.summary,
         "tags": [one.tag],
-        "x-permission": str(one.permission),
+        "x-permission": one.needs,
         "security": [] if one.permission is Access.PUBLIC else [{"token": []}, {"session": []}],
         "parameters": _parameters(one),
         "responses": _responses(one, references),

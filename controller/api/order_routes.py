@@ -1,12 +1,13 @@
-"""Orders over HTTP: STOP, withdraw, play now, and how they fare."""
+"""Orders over HTTP: STOP, silence that lasts, withdraw, play now, and how they fare."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, StringConstraints
 
+from controller.api.hold_shapes import HoldList, HoldShape, HoldView
 from controller.api.programme_shapes import Chime, Ids
 from controller.api.routing import Call, Route, route
 from controller.api.schema import Empty, Id, Instant, OptionalLine, Page, PageQuery, Schema, paginate
@@ -20,6 +21,7 @@ from controller.services.errors import (
     NotFoundError,
     TooManyError,
 )
+from controller.services.hold_desk import HoldDesk
 from controller.services.orders import DEFAULT_WITHIN, MAX_WITHIN, OrderDesk, PlayRequest, Scope
 from protocol.limits import MAX_HOLD
 from schedules.ladder import Priority
@@ -150,13 +152,15 @@ class WithdrawnView(Schema):
 class OrderRoutes:
     """Operations on orders."""
 
-    def __init__(self, desk: OrderDesk) -> None:
+    def __init__(self, desk: OrderDesk, holds: HoldDesk) -> None:
         self._desk = desk
+        self._holds = holds
 
     def table(self) -> tuple[Route, ...]:
         """Every operation of this chapter."""
         missing = (NotFoundError, ForbiddenError)
-        root = "/api/v1/orders"
+        root, cluster = "/api/v1/orders", "/api/v1/clusters/{cluster_id}"
+        crew = (Permission.AGENT_CONTROL, Permission.EMERGENCY_CONFIRM)
         return (
             route("POST", f"{root}/stop", "stop", Permission.STOP, self.stop, body=StopShape, returns=OrderView,
                   errors=(*missing, InvalidError, BusyError), idempotent=True,
@@ -164,6 +168,14 @@ class OrderRoutes:
             route("POST", f"{root}/release", "release", Permission.EMERGENCY_CONFIRM, self.release, body=ScopeShape,
                   returns=OrderView, errors=(*missing, InvalidError, BusyError), idempotent=True,
                   summary="End the mute of a stop with hold_s"),
+            route("POST", f"{cluster}/hold", "holdCluster", crew, self.hold_one, body=HoldShape, returns=OrderView,
+                  errors=(*missing, InvalidError, ConflictError, BusyError), idempotent=True,
+                  summary="Keep one cluster mute for some time, emergencies included"),
+            route("POST", f"{cluster}/release", "releaseCluster", crew, self.release_one, returns=OrderView,
+                  errors=(*missing, ConflictError, BusyError), idempotent=True,
+                  summary="Let one cluster sound again"),
+            route("GET", "/api/v1/holds", "listHolds", Permission.READ, self.list_holds, returns=HoldList,
+                  summary="What is kept mute by order now, by whom and until when"),
             route("POST", f"{root}/play", "playNow", Permission.PLAY_NOW, self.play, body=PlayShape,
                   returns=PlayedView, errors=(*missing, InvalidError, ConflictError, TooManyError, BusyError),
                   idempotent=True, summary="Play approved recordings now"),
@@ -187,6 +199,20 @@ class OrderRoutes:
     async def release(self, call: Call[ScopeShape, Empty]) -> OrderView:
         """Let the boxes sound again."""
         return _view(await self._desk.release(call.actor, call.body.value(), idempotency_key=_key(call)))
+
+    async def hold_one(self, call: Call[HoldShape, Empty]) -> OrderView:
+        """Keep one cluster mute."""
+        length, cluster_id = timedelta(seconds=call.body.hold_s), call.path["cluster_id"]
+        return _view(await self._holds.hold(call.actor, cluster_id, length, idempotency_key=_key(call)))
+
+    async def release_one(self, call: Call[Empty, Empty]) -> OrderView:
+        """Let one cluster sound again."""
+        cluster_id = call.path["cluster_id"]
+        return _view(await self._holds.release(call.actor, cluster_id, idempotency_key=_key(call)))
+
+    async def list_holds(self, call: Call[Empty, Empty]) -> HoldList:
+        """What is kept mute by order."""
+        return HoldList(items=HoldView.many(self._holds.held(call.actor)))
 
     async def play(self, call: Call[PlayShape, Empty]) -> PlayedView:
         """Play approved recordings now."""
@@ -222,9 +248,7 @@ class OrderRoutes:
         return _view(self._desk.order(call.actor, call.path["name"]))
 
 
-def _key(
-    call: Call[ScopeShape, Empty] | Call[StopShape, Empty] | Call[PlayShape, Empty] | Call[Withdrawal, Empty],
-) -> str | None:
+def _key(call: Call[Any, Empty]) -> str | None:
     return call.request.headers.get("Idempotency-Key")
 
 

@@ -2,8 +2,9 @@
 
 Rules kept here:
 
-1. A :class:`Route` names method, path, operation id, the right it needs, the shapes it takes and gives, and the errors
-   it may answer with. The OpenAPI document (:mod:`controller.api.openapi`) is made from the same values.
+1. A :class:`Route` names method, path, operation id, the right it needs (or several, any of which will do), the shapes
+   it takes and gives, and the errors it may answer with. The OpenAPI document (:mod:`controller.api.openapi`) is made
+   from the same values.
 2. The right is checked here coarsely (granted over any area at all); the use-case checks it for the very area.
 3. Who has not chosen their own password yet does that, looks at who they are, or leaves; nothing else.
 4. What a browser's cookie vouches for is refused when no page of ours asked for it (:mod:`controller.api.credentials`).
@@ -55,6 +56,9 @@ class Access(StrEnum):
     NEWCOMER = "newcomer"  # signed in, be it with a password that somebody else made
 
 
+#: What an operation needs; of several verbs any one.
+Needed = Permission | tuple[Permission, ...] | Access
+
 BodyT = TypeVar("BodyT", bound=Schema)
 QueryT = TypeVar("QueryT", bound=Schema)
 
@@ -99,7 +103,7 @@ class Route:
     method: str
     path: str
     operation_id: str
-    permission: Permission | Access
+    permission: Needed
     handler: Handler
     summary: str
     body: type[Schema] | None
@@ -113,6 +117,18 @@ class Route:
     websocket: bool = False  # the handler upgrades the connection
 
     @property
+    def verbs(self) -> tuple[Permission, ...]:
+        """Rights of which one must be held; none when it takes no verb."""
+        if isinstance(self.permission, Access):
+            return ()
+        return self.permission if isinstance(self.permission, tuple) else (self.permission,)
+
+    @property
+    def needs(self) -> str:
+        """The right it needs, as the document names it."""
+        return self.permission if isinstance(self.permission, Access) else " or ".join(self.verbs)
+
+    @property
     def tag(self) -> str:
         """The chapter of the document: the word after the version."""
         parts = self.path.strip("/").split("/")
@@ -123,7 +139,7 @@ def route(
     method: str,
     path: str,
     operation_id: str,
-    permission: Permission | Access,
+    permission: Needed,
     handler: Callable[[Call[BodyT, QueryT]], Awaitable[object]],
     *,
     summary: str,
@@ -230,10 +246,10 @@ class Dispatcher:
         check_not_forged(request, shown)
         if who.must_change and one.permission is not Access.NEWCOMER:
             raise PasswordChangeError
-        if isinstance(one.permission, Permission) and not who.may_somewhere(one.permission):
-            if who.granted(one.permission):
+        if one.verbs and not any(map(who.may_somewhere, one.verbs)):
+            if any(map(who.granted, one.verbs)):
                 raise SecondFactorError
-            raise ForbiddenError(f"you need the right '{one.permission}'; ask an administrator for a role")
+            raise ForbiddenError(f"you need the right '{one.needs}'; ask an administrator for a role")
         return who
 
 

@@ -15,7 +15,7 @@ Not here: how entries are written (:mod:`controller.services.areas` and its neig
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, time, timedelta
 from typing import TypeVar
@@ -249,6 +249,17 @@ class Directory:
             raise ForbiddenError(f"you need the right '{permission}' over {where}; ask an administrator for a role")
         if permission in actor.withheld:
             raise SecondFactorError
+
+    def require_any(self, actor: Actor, permissions: Sequence[Permission], area_id: str) -> None:
+        """Let through who has one of the verbs over ``area_id``.
+
+        Raises:
+            ForbiddenError: they have none.
+            SecondFactorError: they have, but not in this session.
+        """
+        if not any(self.allows(actor, each, area_id) for each in permissions):
+            granted = (each for each in permissions if self._granted(actor, each, area_id))
+            self.require(actor, next(granted, permissions[0]), area_id)
 
     def require_everywhere(self, actor: Actor, permission: Permission) -> None:
         """Let through who has the verb over everything, or over the area of each cluster there is.

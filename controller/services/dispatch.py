@@ -155,7 +155,7 @@ class Courier:
         """Take up again the unexpired orders of the journal (at start); returns their numbers."""
         now = self._clock.now()
         for entry in self._journal.entries_after(0):
-            command = _command_of(entry)
+            command = command_of(entry)
             if command is not None and command.expires > now:
                 self._remember(self._follow(command))
         for sent in list(self._sent.values()):
@@ -423,7 +423,7 @@ def _numbered(draft: Command, entry: JournalEntry) -> Command:
     return Command(entry.term, entry.seq, draft.issued, draft.expires, draft.nonce, draft.targets, draft.order)
 
 
-def _command_of(entry: JournalEntry) -> Command | None:
+def command_of(entry: JournalEntry) -> Command | None:
     """The command of a journal entry; None when it is of another kind, or of a version that wrote it otherwise."""
     text = entry.body.get("command")
     if not isinstance(text, str):

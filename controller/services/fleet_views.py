@@ -121,13 +121,19 @@ class FleetViews:
     ) -> list[tables.SecurityEvent]:
         """What agents (or this one) refused as forged, replayed or foreign; newest first.
 
-        Needs the right to read the audit log.
+        All of them are for who reads the audit log. Those of one box are also for who looks after boxes where it
+        stands; what it refused is about itself alone.
 
         Raises:
             ForbiddenError: the right is missing.
+            NotFoundError: there is no such box.
             InvalidError: too many rows were asked for.
         """
-        self._directory.require(actor, Permission.AUDIT_READ, None)
+        if agent_id is None or self._directory.allows(actor, Permission.AUDIT_READ, None):
+            self._directory.require(actor, Permission.AUDIT_READ, None)
+        else:
+            cluster = self._directory.clusters.get(self._directory.agent(agent_id).cluster_id or "")
+            self._directory.require(actor, Permission.AGENT_CONTROL, cluster.area_id if cluster else None)
         if not 1 <= limit <= ROWS_MAX:
             raise InvalidError(f"1 to {ROWS_MAX} rows at a time")
         row = tables.SecurityEvent

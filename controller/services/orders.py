@@ -7,6 +7,8 @@ Rules kept here:
    (:mod:`controller.services.order_rules`).
 3. All clusters of a play-now order start together, :data:`LEAD` after the order was signed.
 4. A withdrawal first changes the programme in the database, so that no later plan brings it back, then tells agents.
+5. Keeping places mute, emergencies included, is the duty officer's; the crew at a pole has
+   :mod:`controller.services.hold_desk`.
 
 Not here: numbers, signatures and delivery (:mod:`controller.services.dispatch`), the volume
 (:meth:`controller.services.clusters.ClusterService.set_volume`).
@@ -17,7 +19,7 @@ from __future__ import annotations
 import math
 import secrets
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -25,12 +27,14 @@ from typing import Final
 from controller.services.catalogue import Catalogue
 from controller.services.context import Actor, Clock, Permission
 from controller.services.directory import Directory
-from controller.services.dispatch import Courier, Dispatched, Sheet
+from controller.services.dispatch import Courier, Dispatched, Sheet, command_of
 from controller.services.errors import ConflictError, InvalidError, NotFoundError, TooManyError
+from controller.services.holds import Hold, Holds
 from controller.services.order_rules import OrderMemory, Start
 from controller.services.programme_model import ChimeKind, TargetSpec
 from controller.services.programmes import ProgrammeService
 from controller.services.rulebook import Rulebook
+from controller.store.journal import JournalEntry
 from protocol.documents import PlayOrder, ReleaseOrder, StopOrder, WithdrawOrder
 from schedules.airtime import overlaps_quiet
 from schedules.compiler import lay_out
@@ -132,7 +136,22 @@ class OrderDesk:
         self._programmes = programmes
         self._clock = clock
         self._memory = memory or OrderMemory()
+        self.holds = Holds()
         self.stop_listeners: list[StopListener] = []
+
+    def restore(self, entries: Iterable[JournalEntry]) -> None:
+        """Take up again the holds that the journal knows of (at start)."""
+        for entry in entries:
+            command = command_of(entry) if entry.kind in {"stop", "release"} else None
+            if command is None:
+                continue
+            clusters = None if command.targets.everyone else frozenset(command.targets.clusters)
+            if isinstance(command.order, StopOrder) and command.order.hold is not None:
+                crew = entry.body.get("details", {}).get("crew") is True
+                made = Hold(command.issued, command.issued + command.order.hold, entry.actor, crew)
+                self.holds.placed(self._all(clusters), made)
+            elif isinstance(command.order, ReleaseOrder):
+                self.holds.lifted(self._all(clusters))
 
     async def stop(
         self, actor: Actor, scope: Scope, *, hold: timedelta | None = None, idempotency_key: str | None = None
@@ -148,9 +167,31 @@ class OrderDesk:
             InvalidError: no place is named.
         """
         clusters = self._places(actor, Permission.STOP, scope)
-        details = _scope_details(scope)
         if hold is not None:
             self._places(actor, Permission.EMERGENCY_CONFIRM, scope)
+        return await self.silence(actor, clusters, hold, _scope_details(scope), idempotency_key)
+
+    async def release(self, actor: Actor, scope: Scope, *, idempotency_key: str | None = None) -> Dispatched:
+        """End the mute of a STOP with a hold. A mute that somebody set at a box itself stays.
+
+        Raises:
+            ForbiddenError: the right is missing somewhere in the scope.
+            NotFoundError: an area or cluster does not exist.
+            InvalidError: no place is named.
+        """
+        clusters = self._places(actor, Permission.EMERGENCY_CONFIRM, scope)
+        return await self.let_sound(actor, clusters, _scope_details(scope), idempotency_key)
+
+    async def silence(
+        self,
+        actor: Actor,
+        clusters: frozenset[str] | None,
+        hold: timedelta | None,
+        details: Mapping[str, object],
+        idempotency_key: str | None,
+    ) -> Dispatched:
+        """Give a STOP whose right was asked for. ``details`` go to the audit log; ``crew``: the hold is the crew's."""
+        if hold is not None:
             details = {**details, "hold_s": int(hold.total_seconds())}
         dispatched = await self._courier.give(
             StopOrder(hold),
@@ -162,27 +203,27 @@ class OrderDesk:
         )
         self._memory.silenced(clusters, dispatched.issued)
         self._courier.retire(clusters, dispatched.issued)
+        if hold is not None:
+            made = Hold(dispatched.issued, dispatched.issued + hold, actor.audit_name, crew=details.get("crew") is True)
+            self.holds.placed(self._all(clusters), made)
         for listener in self.stop_listeners:
             listener(clusters, dispatched.issued)
         return dispatched
 
-    async def release(self, actor: Actor, scope: Scope, *, idempotency_key: str | None = None) -> Dispatched:
-        """End the mute of a STOP with a hold. A mute that somebody set at a box itself stays.
-
-        Raises:
-            ForbiddenError: the right is missing somewhere in the scope.
-            NotFoundError: an area or cluster does not exist.
-            InvalidError: no place is named.
-        """
-        clusters = self._places(actor, Permission.EMERGENCY_CONFIRM, scope)
-        return await self._courier.give(
+    async def let_sound(
+        self, actor: Actor, clusters: frozenset[str] | None, details: Mapping[str, object], idempotency_key: str | None
+    ) -> Dispatched:
+        """Give a release whose right was asked for."""
+        dispatched = await self._courier.give(
             ReleaseOrder(),
             clusters,
             actor=actor.audit_name,
             life=SILENCE_LIFE,
-            details=_scope_details(scope),
+            details=details,
             idempotency_key=idempotency_key,
         )
+        self.holds.lifted(self._all(clusters))
+        return dispatched
 
     async def withdraw(
         self, actor: Actor, rule_id: str, recurrence: datetime | None = None, *, idempotency_key: str | None = None
@@ -273,6 +314,9 @@ class OrderDesk:
             uncovered=tuple(sorted(intent.uncovered)),
             length=max(sound.duration for sound, _ in intent.groups),
         )
+
+    def _all(self, clusters: frozenset[str] | None) -> frozenset[str]:
+        return frozenset(self._directory.clusters) if clusters is None else clusters
 
     def _intent(self, actor: Actor, request: PlayRequest) -> _Intent:
         clusters = self._places(actor, Permission.PLAY_NOW, request.scope)
@@ -420,7 +464,7 @@ def _item(request: PlayRequest, title: str, rule_id: str, start: datetime, sound
     )
 
 
-def _scope_details(scope: Scope) -> Mapping[str, object]:
+def _scope_details(scope: Scope) -> dict[str, object]:
     if scope.everywhere:
         return {"where": "everywhere"}
     zones = {"zones": list(scope.zones)} if scope.zones else {}

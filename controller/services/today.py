@@ -4,7 +4,8 @@ Rules kept here:
 
 1. What sounded is what boxes reported, what sounds is what they report now, what will sound is the grid.
 2. Who has said nothing :data:`LATE` after a start is silent; before that a report may be on its way.
-3. Lists are bounded (:data:`SHOWN`), counts are whole.
+3. Lists are bounded (:data:`SHOWN`), counts are whole. Only what is kept silent is told in full, and at once: nothing
+   sounds there, emergencies included.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from controller.services.context import Actor, Clock
 from controller.services.errors import InvalidError
 from controller.services.fleet_views import FaultView, FleetViews
 from controller.services.grid import Grid, GridItem, GridService
+from controller.services.hold_desk import HoldDesk
+from controller.services.holds import Hold
 from controller.services.reasons import Reason, ReasonKind, Reasons
 from controller.services.reports import ReportLine, ReportQuery, ReportService
 
@@ -81,6 +84,7 @@ class Today:
     unheard: tuple[GridItem, ...]  # that should have sounded, and no box said anything about it
     holes: tuple[GridItem, ...]  # that will come and cannot sound, or not everywhere
     faults: tuple[FaultView, ...]
+    held: dict[str, Hold]  # clusters kept silent by order, emergencies included
     red: tuple[RedList, ...]
     states: dict[StateKind, int]
 
@@ -97,6 +101,7 @@ class TodayService:
         reasons: Reasons,
         views: FleetViews,
         alerts: AlertDesk,
+        holds: HoldDesk,
         clock: Clock,
     ) -> None:
         self._reports = reports
@@ -105,6 +110,7 @@ class TodayService:
         self._reasons = reasons
         self._views = views
         self._alerts = alerts
+        self._holds = holds
         self._clock = clock
 
     async def look(self, actor: Actor, area_id: str | None = None, hours: int = 24) -> Today:
@@ -140,6 +146,7 @@ class TodayService:
             unheard=_unheard(past, {(line.rule_id, line.recurrence) for line in lines}, since, now)[:SHOWN],
             holes=tuple(item for item in ahead.items if item.gaps or item.when.lacking or item.when.quiet)[:SHOWN],
             faults=tuple(each for each in self._views.faults(actor) if each.cluster.id in places)[:SHOWN],
+            held={cluster: hold for cluster, hold in self._holds.held(actor).items() if cluster in places},
             red=tuple(self._red(actor, places, since, now)),
             states=dict(counts),
         )

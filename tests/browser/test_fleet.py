@@ -96,6 +96,48 @@ def test_a_page_for_each_cluster(come: Come, village: Village) -> None:
         expect(page.get_by_text(said, exact=True)).to_be_visible()
         person.shot(f"cluster-{'health' if part == 'Sức khỏe' else 'boxes'}")
         assert person.barriers() == []
+    page.get_by_text("Điều thiết bị đã từ chối").click()
+    expect(page.get_by_text("Thứ mà phía trung thực không gửi")).to_be_visible()
+
+
+def test_a_technician_at_the_pole(come: Come, village: Village) -> None:
+    """Test in silence, keep one cluster silent while working at it, let it sound again; the duty officer knows."""
+    name = "A Vao 2"
+    person, duty = come("kythuat"), come("truc1")
+    page, room = person.go(f"cluster/{village.clusters[name]}"), duty.go()
+    page.get_by_role("button", name="Tự kiểm tra").click()
+    expect(page.get_by_text("Kho cảnh báo", exact=True)).to_be_visible()
+    expect(page.get_by_text("Đồng hồ", exact=True)).to_be_visible()
+    page.get_by_label("Giữ im lặng trong").select_option("600")
+    page.get_by_role("button", name="Giữ im lặng").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("KỂ CẢ CẢNH BÁO KHẨN CẤP")
+    person.shot("cluster-hold")
+    assert person.barriers() == []
+    dialog.get_by_role("button", name="Giữ im lặng 10 phút").click()
+    expect(page.get_by_text("Đang bị giữ im lặng, do kythuat")).to_be_visible()
+    expect(page.get_by_text("Tắt tiếng").first).to_be_visible()
+    person.shot("cluster-held", whole=True)
+    assert person.barriers() == []
+
+    wrong = room.get_by_role("region", name="Cần xem")
+    expect(wrong.get_by_role("link", name="kythuat giữ im lặng, kể cả cảnh báo khẩn cấp")).to_be_visible()
+    duty.shot("today-held")
+    room.get_by_role("button", name="Thông báo").click()
+    notice = room.get_by_role("article").filter(has_text="kythuat giữ im lặng cụm loa “A Vao 2”")
+    duty.shot("notice-held")
+    notice.get_by_role("link", name="Mở").click()
+    expect(room.get_by_role("heading", name=name)).to_be_visible()
+    expect(room.get_by_role("button", name="Cho phát lại")).to_be_visible()
+
+    page = person.go(f"cluster/{village.clusters['A Vao 1']}")
+    page.get_by_role("button", name="Giữ im lặng").click()
+    page.get_by_role("dialog").get_by_role("button", name="Giữ im lặng 30 phút").click()
+    expect(page.get_by_text("Bạn đang giữ im lặng một cụm khác")).to_be_visible()
+    page = person.go(f"cluster/{village.clusters[name]}")
+    page.get_by_role("button", name="Cho phát lại").click()
+    page.get_by_role("dialog").get_by_role("button", name="Cho phát lại").click()
+    expect(page.get_by_role("button", name="Giữ im lặng")).to_be_visible()
 
 
 def test_settings_of_a_cluster(come: Come, village: Village) -> None:

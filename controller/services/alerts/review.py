@@ -51,6 +51,7 @@ class Review:
     clusters: tuple[str, ...]
     areas: tuple[AreaCount, ...]
     offline: tuple[str, ...]
+    mute: tuple[str, ...]  # clusters kept silent, by order or at their boxes: nothing sounds there
     languages: tuple[str, ...]
     lacking: dict[str, tuple[str, ...]]  # language -> clusters that have it and will not hear it
     first_words: dict[str, str]
@@ -72,6 +73,7 @@ class Facts:
 
     directory: Directory
     online: Callable[[str], bool]  # cluster -> whether a box of it is connected
+    mute: Callable[[str], bool]  # cluster -> whether it is kept silent
     stocked: Callable[[str], bool]  # cluster -> whether its boxes hold the sound
 
 
@@ -124,6 +126,7 @@ def make_review(facts: Facts, asked: Asked) -> Review:
         clusters=clusters,
         areas=_areas(directory, clusters, frozenset(offline)),
         offline=offline,
+        mute=tuple(each for each in clusters if facts.mute(each)),
         languages=tuple(asked.texts),
         lacking=lacking(asked.texts, languages) if asked.texts else {},
         first_words={language: first_words(text) for language, text in asked.texts.items()},

@@ -51,7 +51,7 @@ def sentence_of(review: Review, tongue: Tongue = Tongue.VI) -> str:
 
 def cautions_of(review: Review, tongue: Tongue = Tongue.VI) -> tuple[Caution, ...]:
     """What should give pause, each with its code."""
-    found = [("offline", len(review.offline), "")]
+    found = [("offline", len(review.offline), ""), ("mute", len(review.mute), "")]
     found += [("language_lacking", len(clusters), language) for language, clusters in review.lacking.items()]
     found += [
         ("quiet_hours", len(review.quiet), ""),
@@ -101,6 +101,7 @@ class _Vietnamese:
     def caution(self, code: str, count: int, name: str) -> str:
         return {
             "offline": f"{count} cụm mất liên lạc: gọi điện cho trưởng thôn",
+            "mute": f"{count} cụm đang bị giữ im lặng: sẽ không phát",
             "language_lacking": f"{count} cụm cần {in_vietnamese(name)}, cảnh báo không có",
             "quiet_hours": f"{count} cụm đang trong giờ yên tĩnh: sẽ đánh thức người dân",
             "not_in_stock": f"{count} cụm chưa có sẵn âm thanh: sẽ phát muộn hơn",
@@ -142,6 +143,7 @@ class _English:
         have, are = ("has", "is") if count == 1 else ("have", "are")
         return {
             "offline": f"{clusters} offline: telephone the village head",
+            "mute": f"{clusters} {are} kept silent and will not sound",
             "language_lacking": f"{clusters} that {have} {in_english(name)}, which the alert lacks",
             "quiet_hours": f"{clusters} in quiet hours: it will wake people",
             "not_in_stock": f"{clusters} without the sound in stock: they start later",

@@ -9,6 +9,7 @@ Rules kept here:
    anybody, and the boxes refuse it too.
 4. One audible drill at a place at a time. It expires two minutes after its end: nobody hears a drill late.
 5. A silent test makes no sound; it may be ordered at any hour, and whoever has not answered after a minute is missing.
+   That of one cluster is also for who looks after its boxes (:meth:`DrillDesk.prove`).
 
 Not here: facts and rows (:mod:`controller.services.drills.books`), when the regular ones are due
 (:mod:`controller.services.drills.calendar`).
@@ -23,7 +24,7 @@ from typing import Final
 
 import structlog
 
-from controller.services.alerts.model import Message, SpokenClip, Words
+from controller.services.alerts.model import Message, SpokenClip, Where, Words
 from controller.services.alerts.places import require, resolve
 from controller.services.alerts.sounding import BREATH, Group, groups
 from controller.services.alerts.speech import Speaker
@@ -35,6 +36,7 @@ from controller.services.drills.books import DrillBook
 from controller.services.drills.model import Drill, DrillDraft, DrillKind, Result
 from controller.services.drills.notices import TEST_WORDS, DrillNotices
 from controller.services.errors import BusyError, ConflictError, InvalidError
+from controller.services.orders import Scope
 from controller.store import StoreBusyError
 from controller.store.ids import new_id
 from protocol.documents import PlayOrder, SilentTestOrder, WithdrawOrder
@@ -118,6 +120,20 @@ class DrillDesk:
             clusters = places.clusters & self._directory.clusters.keys()  # those that are still there
             self._require_alone(clusters)
             return await self._order(actor, draft, clusters, message)
+
+    async def prove(self, actor: Actor, cluster_id: str) -> Drill:
+        """Let the boxes of one cluster test themselves; nothing sounds. Also for who looks after them.
+
+        Raises:
+            NotFoundError: there is no such cluster.
+            ForbiddenError: neither the right to drill nor that over its boxes is held there.
+            InvalidError: ``no_target``: it is switched off.
+            BusyError: ``not_recorded``.
+        """
+        area_id = self._directory.cluster(cluster_id).area_id
+        self._directory.require_any(actor, (Permission.AGENT_CONTROL, Permission.DRILL), area_id)
+        draft = DrillDraft(Where(Scope(clusters=(cluster_id,))), DrillKind.SILENT)
+        return await self._order(actor, draft, resolve(self._directory, draft.where).clusters, None)
 
     async def cancel(self, actor: Actor, drill_id: str) -> Drill:
         """End a drill that sounds.

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.controller.air_kit import until
 from tests.unit.controller.staff import Staff, open_staff
 from tests.unit.controller.test_cli_desk import Shell
 
@@ -42,6 +43,62 @@ async def test_a_silent_test_from_the_api(staff: Staff) -> None:
     assert status == 404
     status, cards = await staff.call("GET", "/api/v1/drills/scorecard")
     assert (status, cards["items"]) == (200, [])
+
+
+async def test_who_looks_after_boxes_tests_and_mutes_one_cluster_and_nothing_wider(staff: Staff) -> None:
+    area, cluster = await district(staff)
+    elsewhere = await staff.made("/api/v1/areas", {"name": "A Vao", "kind": "xã"})
+    far = await staff.made("/api/v1/clusters", {"name": "B", "area_id": elsewhere})
+    duty = await staff.user("truc", {"role": "duty_officer", "area_id": area})
+    crew = await staff.user("hoang", {"role": "technician", "area_id": area})
+    reader = await staff.user("xem", {"role": "viewer"})
+    one, hold = f"/api/v1/clusters/{cluster}", {"hold_s": 600}
+
+    status, made = await crew.call("POST", f"{one}/self-test")
+    assert (status, made["kind"], made["clusters"], made["words"]) == (201, "silent", 1, {})
+    assert (await crew.call("GET", f"/api/v1/drills/{made['id']}"))[0] == 200
+    assert (await duty.call("POST", f"{one}/self-test"))[0] == 201
+    assert (await crew.call("POST", f"{one}/hold", hold))[0] == 200
+    _, held = await reader.call("GET", "/api/v1/holds")
+    assert [(each["cluster_id"], each["by"], each["crew"]) for each in held["items"]] == [(cluster, "hoang", True)]
+    for officer, told in ((duty, 1), (crew, 0), (reader, 0)):
+        _, notices = await officer.call("GET", "/api/v1/notices")
+        assert [each["kind"] for each in notices["items"]] == ["cluster_held"] * told
+        assert all("“A”" in each["text"] for each in notices["items"])
+
+    refused: list[tuple[Staff, str, Any, int]] = [
+        (crew, "/api/v1/drills", {"kind": "silent", "clusters": [cluster]}, 403),
+        (crew, "/api/v1/drills", {"kind": "test", "clusters": [cluster]}, 403),
+        (crew, "/api/v1/drills", {"kind": "silent", "areas": [area]}, 403),
+        (crew, f"/api/v1/drills/{made['id']}/cancel", None, 403),
+        (crew, f"/api/v1/clusters/{far}/self-test", None, 403),
+        (crew, f"/api/v1/clusters/{far}/hold", hold, 403),
+        (crew, f"/api/v1/clusters/{far}/release", None, 403),
+        (crew, "/api/v1/clusters/cl_nothere000/self-test", None, 404),
+        (crew, f"{one}/hold", {"hold_s": 5 * 3600}, 422),
+        (crew, "/api/v1/orders/stop", {"clusters": [cluster], **hold}, 403),
+        (crew, "/api/v1/orders/release", {"clusters": [cluster]}, 403),
+        *[
+            (reader, f"{one}/{deed}", hold if deed == "hold" else None, 403)
+            for deed in ("self-test", "hold", "release")
+        ],
+    ]
+    for who, path, body, expected in refused:
+        status, answer = await who.call("POST", path, body)
+        assert status == expected, (path, body, answer)
+    _, review = await duty.call(
+        "POST",
+        "/api/v1/alerts/review",
+        {"kind": "text", "areas": [area], "title": "Lũ", "words": [{"language": "vi", "text": "Lũ về."}],
+         "cancel_words": [{"language": "vi", "text": "Hết lũ."}]},
+    )  # fmt: skip
+    assert review["mute"] == [cluster]
+    assert "mute" in [each["code"] for each in review["cautions"]]
+    assert (await crew.call("POST", f"{one}/release"))[0] == 200
+    assert (await crew.call("GET", "/api/v1/holds"))[1]["items"] == []
+    await until(lambda: staff.running.air.ledger.behind == 0)
+    _, audit = await staff.call("GET", "/api/v1/audit?action=order.stop")
+    assert audit["items"][0]["details"]["crew"] is True
 
 
 @pytest.mark.parametrize(

@@ -307,6 +307,22 @@ async def test_forgeries_are_counted_and_a_liar_cannot_fill_the_table(house: Hou
         await house.views.security_events(COMMUNE_A, limit=5)
 
 
+async def test_what_a_box_refused_is_for_who_looks_after_it_and_no_other(house: House) -> None:
+    mine, theirs = await house.agent("a"), await house.agent("b", "cl_b")
+    for agent_id in (mine, theirs):
+        await house.here(agent_id)
+        await house.fleet.event(agent_id, Event(code="replayed", detail="an old STOP", at=BEGIN))
+    await house.fleet.write()
+    crew = Actor("us_crew", "hoang", (RoleGrant(Role.TECHNICIAN, "ar_a"),))
+    (event,) = await house.views.security_events(crew, limit=5, agent_id=mine)
+    assert (event.agent_id, event.code) == (mine, "replayed")
+    for refused in (theirs, None):
+        with pytest.raises(ForbiddenError):
+            await house.views.security_events(crew, limit=5, agent_id=refused)
+    with pytest.raises(ForbiddenError):  # reading is not looking after
+        await house.views.security_events(COMMUNE_A, limit=5, agent_id=mine)
+
+
 async def test_people_see_their_own_area(house: House) -> None:
     a, b = await house.agent("a", "cl_a"), await house.agent("b", "cl_b")
     for agent_id in (a, b):

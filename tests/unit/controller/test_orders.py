@@ -13,7 +13,16 @@ import pytest
 from sqlmodel import col, select
 
 from controller.services.context import Actor, Role, RoleGrant
-from controller.services.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError, TooManyError
+from controller.services.errors import (
+    ConflictError,
+    ForbiddenError,
+    InvalidError,
+    NotFoundError,
+    ServiceError,
+    TooManyError,
+)
+from controller.services.hold_desk import CREW_HOLD
+from controller.services.holds import Hold
 from controller.services.order_rules import STARTS_PER_MINUTE, OrderMemory, Start
 from controller.services.orders import LEAD, PlayRequest, Scope
 from controller.store import tables
@@ -99,6 +108,50 @@ async def test_a_hold_takes_more_than_the_right_to_stop_and_is_released(tmp_path
         trust = stage.trusting(stage.agent_of(cluster))
         for envelope, _ in stage.gateway.commands:
             trust.commit(trust.verify_command(envelope, now=stage.clock.now()))
+
+
+async def test_the_crew_keeps_one_cluster_at_a_time_silent_and_its_superiors_know(tmp_path: Path) -> None:
+    async with open_stage(tmp_path, tasks=False) as stage:
+        area, holds = await stage.area(), stage.air.holds
+        technician = Actor("us_tech", "hoàng", (RoleGrant(Role.TECHNICIAN, area),))
+        duty = Actor("us_duty", "duty", (RoleGrant(Role.DUTY_OFFICER, None),))
+        here, beside = await stage.cluster(area, "A"), await stage.cluster(area, "B")
+        far = await stage.cluster(await stage.area("A Vao"), "C")
+        told: list[tuple[str, Hold]] = []
+        holds.listeners.append(lambda *said: told.append(said))
+        hour = timedelta(hours=1)
+        given = await holds.hold(technician, here, hour)
+        assert command(stage.gateway.commands[-1][0]).order == StopOrder(hour)
+        assert [(cluster, hold.until - given.issued, hold.name) for cluster, hold in told] == [(here, hour, "hoàng")]
+        assert (holds.silent(here), set(holds.held(technician))) == (True, {here})
+        for refused, code in (
+            (holds.hold(technician, beside, hour), "hold_elsewhere"),
+            (holds.hold(technician, here, CREW_HOLD + hour), "hold_too_long"),
+            (holds.hold(technician, far, hour), "forbidden"),
+            (holds.release(technician, far), "forbidden"),
+            (stage.air.orders.stop(technician, Scope(clusters=(here,)), hold=hour), "forbidden"),
+            (stage.air.orders.release(technician, Scope(areas=(area,))), "forbidden"),
+        ):
+            with pytest.raises(ServiceError) as caught:
+                await refused
+            assert caught.value.code == code
+        await holds.release(technician, here)
+        await holds.hold(technician, beside, hour)
+        await stage.air.orders.stop(duty, Scope(areas=(area,)), hold=12 * hour)
+        for refused in (holds.release(technician, here), holds.hold(technician, beside, timedelta(minutes=1))):
+            with pytest.raises(ConflictError) as conflict:
+                await refused
+            assert conflict.value.code == "held_by_duty"
+        stage.clock.at += 2 * hour  # a restart knows whose each of them is
+    async with open_stage(tmp_path, clock=stage.clock, tasks=False) as again:
+        known = again.air.holds.held(ADMIN)
+        assert {cluster: (hold.name, hold.crew) for cluster, hold in known.items()} == {
+            here: ("duty", False),
+            beside: ("duty", False),
+        }
+        await again.air.holds.release(duty, here)
+        await again.air.orders.release(duty, EVERYWHERE)
+        assert again.air.holds.held(ADMIN) == {}
 
 
 async def test_stop_is_never_a_duplicate(tmp_path: Path) -> None:

@@ -73,7 +73,9 @@ async def test_no_role_does_what_it_does_not_hold(tmp_path: Path, role: Role | N
         someone = await staff.user("lan", *([] if role is None else [{"role": role}]))
         refused = 0
         for one in await operations(staff):
-            if one.permission in {"public", "signed_in", "newcomer"} or Permission(one.permission) in held:
+            if one.permission in {"public", "signed_in", "newcomer"}:
+                continue
+            if any(Permission(verb) in held for verb in one.permission.split(" or ")):
                 continue
             status, answer = await someone.call(one.method, filled(one.path, {}), {} if one.media else None)
             assert (status, answer["code"]) == (403, "forbidden"), one
@@ -287,6 +289,7 @@ def reaching(world: World) -> dict[str, list[Any]]:
         "overrideAlert": [{"reason": "nobody else is here"}],
         "extendAlert": [{"until": soon}],
         "cancelAlert": [{"reason": "x"}],
+        "holdCluster": [{"hold_s": 600}],
         "startDrill": [{"kind": "silent", **place} for place in places],
         "provisionAgents": [{"clusters": [cluster]}],
         "approveAgent": [{"cluster_id": world.my_cluster, "code": "0000 0000"}],

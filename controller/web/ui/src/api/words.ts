@@ -121,6 +121,9 @@ export const codes = words({
     already_decided: "Người khác vừa quyết định tin này. Đã tải lại.",
     never_sounds: "Tin thử hoặc tin bị sửa thì không được phát.",
     drill_running: "Ở đó đang có buổi diễn tập khác.",
+    hold_too_long: "Kỹ thuật viên giữ im lặng lâu nhất 4 giờ. Cần lâu hơn, hãy nhờ người trực.",
+    hold_elsewhere: "Bạn đang giữ im lặng một cụm khác. Cho cụm đó phát lại trước đã.",
+    held_by_duty: "Người trực đang giữ im lặng cụm này. Chỉ người trực cho phát lại được.",
     no_notice: "Lời “diễn tập” chưa sẵn sàng. Thử lại sau một phút.",
   },
   en: {
@@ -242,6 +245,9 @@ export const codes = words({
     already_decided: "Somebody has just decided about it. It was loaded anew.",
     never_sounds: "A test, or what was altered, never sounds.",
     drill_running: "Another drill is on there.",
+    hold_too_long: "A technician holds a cluster silent for 4 hours at most. Ask the duty officer for longer.",
+    hold_elsewhere: "You hold another cluster silent. Let that one sound again first.",
+    held_by_duty: "A duty officer holds this cluster silent. Only a duty officer lets it sound again.",
     no_notice: "The drill notice is not ready. Try again in a minute.",
   },
 });

@@ -92,6 +92,7 @@ export const t = words({
     noNoticesText: "Khi có cảnh báo đến, thiết bị hỏng hoặc việc chờ bạn duyệt, thông báo sẽ hiện ở đây.",
     seen: "Đã xem",
     notice: {
+      cluster_held: "Kỹ thuật viên giữ im lặng một cụm loa",
       alert_alone: "Cảnh báo được phát mà không có người thứ hai xác nhận",
       warning_proposed: "Tin cảnh báo chờ người trực quyết định",
       warning_source_demoted: "Một nguồn tin cảnh báo bị ngừng quyền tự phát",
@@ -232,6 +233,7 @@ export const t = words({
     noNoticesText: "Incoming warnings, faults and what waits for your approval will show here.",
     seen: "Seen",
     notice: {
+      cluster_held: "A technician keeps a cluster silent",
       alert_alone: "An alert went out that no second person confirmed",
       warning_proposed: "A warning waits for the duty officer's decision",
       warning_source_demoted: "A source of warnings may no longer send alerts by itself",

@@ -3,7 +3,7 @@ import type { shapes } from "../../api";
 import { reasonPath } from "./paths";
 import { troubles, waiting } from "./trouble";
 
-const nothing: shapes.WrongView = { failed: [], unheard: [], holes: [], faults: [], red_lists: [] };
+const nothing: shapes.WrongView = { failed: [], unheard: [], holes: [], faults: [], held: [], red_lists: [] };
 const fault = (cluster_id: string, code: string, since: string): shapes.TodayFault => ({
   cluster_id,
   code,
@@ -34,6 +34,14 @@ it("puts an alert that was not heard before everything else", () => {
   const red = { alert_id: "al_1", title: "Lũ quét", start: null, clusters: 37, sounded: 34, red: ["c1", "c2", "c3"] };
   const found = troubles({ ...nothing, faults: [fault("c1", "muted", "")], red_lists: [red] });
   expect(found[0]).toMatchObject({ state: "emergency", text: "3/37 cụm CHƯA vang", href: "/emergency/al_1" });
+});
+
+it("tells at once who keeps which clusters silent, and not again as a fault of theirs", () => {
+  const hold = { since: "2026-11-29T07:00:00Z", until: "2026-11-29T08:00:00Z", by: "hoang", crew: true };
+  const found = troubles({ ...nothing, faults: [fault("c1", "muted", "")], held: [{ cluster_id: "c1", ...hold }] });
+  expect(found.map((each) => [each.title, each.text, each.href])).toEqual([
+    ["hoang giữ im lặng, kể cả cảnh báo khẩn cấp", "1 cụm", "/cluster/c1"],
+  ]);
 });
 
 it("leads to what explains it, and to a cluster where nothing does", () => {

@@ -55,7 +55,12 @@ export function troubles(wrong: shapes.WrongView): Trouble[] {
       href: schedulePath(item.programme_id, item.recurrence),
       places: [],
     })),
-    ...faults(wrong.faults),
+    ...held(wrong.held),
+    ...faults(
+      wrong.faults.filter(
+        ({ code, cluster_id }) => code !== "muted" || !wrong.held.some((each) => each.cluster_id === cluster_id),
+      ),
+    ),
   ];
 }
 
@@ -77,6 +82,22 @@ export function waiting(warnings: readonly shapes.WarningLine[], recordings: num
     ...lines,
     { key: "approve", state: "warn", at: null, title: title(recordings), text, href: library, places: [] },
   ];
+}
+
+/** Clusters that one person keeps silent are one line: an alert would not sound there. */
+function held(all: readonly shapes.HoldView[]): Trouble[] {
+  return [...Map.groupBy(all, (hold) => hold.by)].map(([by, same]) => {
+    const places = same.map((hold) => hold.cluster_id);
+    return {
+      key: `held ${by}`,
+      state: "muted",
+      at: same[0]!.since,
+      title: t.wrong.held(by),
+      text: t.wrong.clusters(places.length),
+      href: places.length === 1 ? `/cluster/${places[0]}` : null,
+      places,
+    };
+  });
 }
 
 /** Faults of one kind are one line: twelve boxes without mains are one thing to know. */

@@ -42,6 +42,7 @@ export const t = words({
     places: (n: number) => `Xem ${vi(n)}`,
     clusters: vi,
     wrong: {
+      held: (by: string) => `${by} giữ im lặng, kể cả cảnh báo khẩn cấp`,
       red: (n: number, all: number) => `${count(n, "vi")}/${vi(all)} CHƯA vang`,
       warning: (n: number) => `tin cảnh báo tới ${vi(n)}, chờ quyết định`,
       toApprove: (n: number) => `${count(n, "vi")} bản thu chờ phê duyệt`,
@@ -120,6 +121,7 @@ export const t = words({
     places: (n) => `Show ${en(n)}`,
     clusters: en,
     wrong: {
+      held: (by) => `${by} keeps silent, emergencies included`,
       red: (n, all) => `${count(n, "en")} of ${en(all)} did NOT sound`,
       warning: (n) => `a warning for ${en(n)} waits for a decision`,
       toApprove: (n) => `${plural(n, "recording waits", "recordings wait")} for approval`,
