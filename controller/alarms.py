@@ -38,7 +38,7 @@ from controller.services.holds import Hold
 from controller.services.intake import Ingests
 from controller.services.issuing import Issuer
 from controller.services.ledger import Ledger
-from controller.services.live import LiveDesk, LiveSession
+from controller.services.live import LiveDesk, LiveSession, LiveState
 from controller.services.media_store import MediaStore
 from controller.services.order_rules import OrderMemory
 from controller.services.orders import OrderDesk
@@ -222,8 +222,13 @@ async def open_alarms(base: Foundation, around: Around) -> Alarms:
 
 def _voice_changed(tender: AlertTender, session: LiveSession) -> None:
     """A live session changed: of an alert's voice the tender must know."""
-    if session.billing.alert_id is not None:
-        tender.voice_changed(session.billing.alert_id, session.on_air, session.ends)
+    alert_id = session.billing.alert_id
+    if alert_id is None:
+        return
+    if session.state is LiveState.ENDED:
+        tender.voice_ended(alert_id, session.view().code)
+    else:
+        tender.voice_changed(alert_id, session.on_air, session.ends)
 
 
 def _tell_superiors(notices: NoticeBook, directory: Directory, cluster_id: str, hold: Hold) -> None:

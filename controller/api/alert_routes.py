@@ -12,6 +12,7 @@ from pydantic import Field
 from controller.api.alert_shapes import (
     AlertShape,
     AlertView,
+    Boards,
     BoardView,
     Code,
     ReviewView,
@@ -23,7 +24,7 @@ from controller.api.alert_shapes import (
 from controller.api.languages import tongue_of
 from controller.api.routing import Call, Route, route
 from controller.api.schema import Empty, Instant, Page, PageQuery, Schema, paginate
-from controller.services.alerts.board import Board
+from controller.services.alerts.board import Board, unaware
 from controller.services.alerts.call_sheet import as_html, as_text, make_sheet
 from controller.services.alerts.desk import AlertDesk
 from controller.services.alerts.model import Alert
@@ -226,13 +227,20 @@ class AlertRoutes:
     async def board(self, call: Call[Empty, Since]) -> BoardView:
         """The board."""
         alert = self._alert(call)
-        return board_view(alert, self._board(alert), self._directory, self._clock.now(), call.query.since)
+        board, end = self._board(alert), self._desk.farewell(alert)
+        return board_view(alert, board, self._directory, self._clock.now(), end=end, since=call.query.since)
 
     async def call_sheet(self, call: Call[Empty, SheetQuery]) -> web.Response:
         """Whom to telephone."""
         alert = self._alert(call)
         now = self._clock.now()
-        sheet = make_sheet(alert, self._board(alert).red(now), self._directory, now)
+        board, end = self._board(alert), self._desk.farewell(alert)
+        if end is None:
+            silent = board.red(now)
+        else:
+            waiting = unaware(board, end)
+            silent = [row for row in end.rows() if row.cluster_id in waiting]
+        sheet = make_sheet(alert, silent, self._directory, now)
         if call.query.plain:
             return web.Response(text=as_text(sheet), content_type="text/plain", charset="utf-8")
         policy = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
@@ -286,7 +294,8 @@ class AlertRoutes:
         return board
 
     def _view(self, alert: Alert, code: str | None = None) -> AlertView:
-        return alert_view(alert, self._desk.board(alert.id), self._directory, code, self._now())
+        boards = Boards(self._desk.board(alert.id), self._desk.farewell(alert))
+        return alert_view(alert, boards, self._directory, code, self._now())
 
     def _now(self) -> datetime:
         return self._clock.now()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
@@ -10,7 +11,7 @@ from pydantic import Field, StringConstraints
 
 from controller.api.order_routes import ScopeShape
 from controller.api.schema import Id, Instant, Line, OptionalLine, Schema
-from controller.services.alerts.board import Board, Row
+from controller.services.alerts.board import Board, Row, unaware
 from controller.services.alerts.model import (
     DEFAULT_GAP,
     DEFAULT_TIMES,
@@ -194,6 +195,16 @@ class StepView(Schema):
     reason: str
 
 
+class FarewellView(Schema):
+    """The message that told people of an alert's end: its cancel message, or the all-clear."""
+
+    start: datetime
+    words: str
+    clusters: int
+    sounded: int = Field(description="Clusters at which it was heard")
+    unaware: int = Field(description="Clusters at which the alert was heard and its end was not, so far")
+
+
 class AlertView(Schema):
     """One alert."""
 
@@ -228,6 +239,7 @@ class AlertView(Schema):
     fault: str
     counts: Mapping[str, int] | None = Field(description="Clusters by how far it came; null before it was given")
     sounded: int | None = Field(description="Clusters that it was heard at, cut short or not; null before it was given")
+    farewell: FarewellView | None = Field(description="After a cancel or an all-clear; null when nobody was told")
 
 
 class RowView(Schema):
@@ -251,6 +263,13 @@ class RedView(RowView):
     contact_phone: str
 
 
+class FarewellBoardView(FarewellView):
+    """How far an alert's end came."""
+
+    complete: bool = Field(description="Every cluster with a box has answered, one way or the other")
+    red: tuple[RedView, ...] = Field(description="Heard the alert, and not its end, 15 s after that began")
+
+
 class BoardView(Schema):
     """The board of an alert."""
 
@@ -262,6 +281,15 @@ class BoardView(Schema):
     complete: bool = Field(description="Every cluster with a box has answered, one way or the other")
     red: tuple[RedView, ...] = Field(description="Not started 15 s after the start")
     rows: tuple[RowView, ...]
+    farewell: FarewellBoardView | None = Field(description="After a cancel or an all-clear; null when nobody was told")
+
+
+@dataclass(frozen=True, slots=True)
+class Boards:
+    """The boards of one alert: its own, and that of its farewell."""
+
+    alert: Board | None
+    end: Board | None
 
 
 def review_view(review: Review, tongue: Tongue) -> ReviewView:
@@ -294,8 +322,9 @@ def _replaced_view(old: Replaced) -> ReplacedView:
     return ReplacedView(alert_id=old.alert.id, title=old.alert.title, ends=len(old.ends), goes_on=len(old.goes_on))
 
 
-def alert_view(alert: Alert, board: Board | None, directory: Directory, code: str | None, now: datetime) -> AlertView:
+def alert_view(alert: Alert, boards: Boards, directory: Directory, code: str | None, now: datetime) -> AlertView:
     """An alert for people."""
+    board = boards.alert
     every = alert.repetition.every
     started = 0 if board is None else board.sounded()
     return AlertView(
@@ -327,22 +356,54 @@ def alert_view(alert: Alert, board: Board | None, directory: Directory, code: st
         fault=alert.fault,
         counts=None if board is None else board.counts(),
         sounded=None if board is None else started,
+        farewell=_farewell(alert, boards),
     )
 
 
-def board_view(alert: Alert, board: Board, directory: Directory, now: datetime, since: int = 0) -> BoardView:
-    """A board for people: every cluster, or those that changed since a revision."""
+def board_view(
+    alert: Alert, board: Board, directory: Directory, now: datetime, *, end: Board | None, since: int
+) -> BoardView:
+    """A board for people: every cluster, or those that changed since a revision; ``end``: that of its farewell."""
     counts = board.counts()
-    open_states = counts["queued"] + counts["delivered"] + counts["verified"]
+    boards = Boards(board, end)
     return BoardView(
         alert_id=alert.id,
         state=alert.phase(started=board.sounded(), now=now),
         revision=board.revision,
         counts=counts,
         sounded=board.sounded(),
-        complete=open_states == 0,
+        complete=_complete(counts),
         red=tuple(_red(row, directory) for row in board.red(now)) if alert.state.given else (),
         rows=tuple(row_view(row, directory) for row in board.rows(since)),
+        farewell=_farewell_board(alert, boards, directory, now),
+    )
+
+
+def _complete(counts: Mapping[str, int]) -> bool:
+    return counts["queued"] + counts["delivered"] + counts["verified"] == 0
+
+
+def _farewell(alert: Alert, boards: Boards) -> FarewellView | None:
+    if alert.farewell is None or boards.end is None:
+        return None
+    return FarewellView(
+        start=alert.farewell.start,
+        words=alert.farewell.words,
+        clusters=len(alert.remaining),
+        sounded=boards.end.sounded(),
+        unaware=len(unaware(boards.alert, boards.end)),
+    )
+
+
+def _farewell_board(alert: Alert, boards: Boards, directory: Directory, now: datetime) -> FarewellBoardView | None:
+    told = _farewell(alert, boards)
+    if told is None or boards.end is None:
+        return None
+    waiting = unaware(boards.alert, boards.end)
+    return FarewellBoardView(
+        **told.model_dump(),
+        complete=_complete(boards.end.counts()),
+        red=tuple(_red(row, directory) for row in boards.end.red(now) if row.cluster_id in waiting),
     )
 
 

@@ -363,7 +363,11 @@ def _show_board(view: dict[str, Any], *, rows: bool, as_json: bool) -> None:
         return
     counts = {state: number for state, number in view["counts"].items() if number}
     show_one({"alert": view["alert_id"], "state": view["state"], "sounded": view["sounded"], **counts}, as_json=False)
-    listed = view["rows"] if rows else view["red"]
+    told = view["farewell"]
+    if told is not None:
+        heard = f"{told['sounded']} of {told['clusters']} clusters"
+        show_one({"end_heard_at": heard, "heard_no_end": told["unaware"]}, as_json=False)
+    listed = view["rows"] if rows else view["red"] if told is None else told["red"]
     if listed:
         show(({"contact_name": "", "contact_phone": "", **row} for row in listed), _ROWS, as_json=False)
 

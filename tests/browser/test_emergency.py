@@ -63,6 +63,10 @@ def test_two_people_warn_a_commune_and_take_it_back(come: Come, village: Village
     mine.get_by_role("button", name="Hủy và phát lời hủy").click()
     expect(mine.get_by_text("Đã hủy", exact=True).first).to_be_visible()
     expect(theirs.get_by_text("Đã hủy", exact=True).first).to_be_visible()
+    told = mine.get_by_role("region", name="Lời kết thúc")
+    expect(told).to_contain_text(re.compile(r"3\s*/ 3 cụm loa đã phát lời hủy"), timeout=_SLOW)
+    composer.shot("emergency-cancelled")
+    assert composer.barriers() == []
 
 
 @pytest.mark.usefixtures("quiet")

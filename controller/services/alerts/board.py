@@ -197,9 +197,13 @@ class Board:
         found = Counter(_best(rungs).state if rungs else "no_box" for rungs in self._clusters.values())
         return {state: found.get(state, 0) for state in reversed(STATES)}
 
-    def sounded(self) -> int:
+    def heard(self) -> frozenset[str]:
         """Clusters that began to sound."""
-        return sum(any(rung.sounded for rung in rungs) for rungs in self._clusters.values())
+        return frozenset(cluster for cluster, rungs in self._clusters.items() if any(rung.sounded for rung in rungs))
+
+    def sounded(self) -> int:
+        """How many clusters began to sound."""
+        return len(self.heard())
 
     def red(self, now: datetime) -> list[Row]:
         """Clusters that should have started and did not."""
@@ -252,6 +256,11 @@ class Board:
         if not self._dirty:
             self._dirty_since = now
         self._dirty.add(rung.agent_id)
+
+
+def unaware(alert: Board | None, farewell: Board) -> frozenset[str]:
+    """Clusters that heard an alert and not (yet) that it is over: people there go on believing in the danger."""
+    return frozenset() if alert is None else alert.heard() - farewell.heard()
 
 
 def _best(rungs: list[Rung]) -> Rung:

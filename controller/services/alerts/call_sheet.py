@@ -49,10 +49,22 @@ class CallSheet:
     zone: str
     words: str
     calls: tuple[Call, ...]
+    over: bool = False  # the calls tell that the alert is over, to who heard it and did not hear its end
+
+    @property
+    def heading(self) -> str:
+        """What the calls are about."""
+        return f"{'ĐÃ KẾT THÚC' if self.over else 'CẢNH BÁO'}: {self.title}"
+
+    @property
+    def count(self) -> str:
+        """How many calls, in words."""
+        what = "Số cụm loa đã nghe cảnh báo mà chưa nghe lời kết thúc" if self.over else "Số cụm loa chưa phát"
+        return f"{what}: {len(self.calls)}"
 
 
 def make_sheet(alert: Alert, red: Sequence[Row], directory: Directory, now: datetime) -> CallSheet:
-    """The sheet of the clusters on the red list."""
+    """The sheet of the clusters on the red list: the alert's own, or once people were told of its end, of that."""
     calls = []
     for row in red:
         cluster = directory.clusters.get(row.cluster_id)
@@ -60,21 +72,23 @@ def make_sheet(alert: Alert, red: Sequence[Row], directory: Directory, now: date
             area = directory.area(cluster.area_id).name
             why = _WHY.get(row.state, row.state) + (f" ({row.code})" if row.code else "")
             calls.append(Call(area, cluster.name, cluster.contact_name, cluster.contact_phone, why))
+    told = alert.farewell
     words = "" if alert.message is None else next((each.text for each in alert.message.spoken), "")
     first = next((directory.clusters[each].area_id for each in alert.clusters if each in directory.clusters), None)
     zone = directory.timezone_of(first) if first is not None else "Asia/Ho_Chi_Minh"
     given = None if alert.given is None else alert.given.at
-    return CallSheet(
-        alert.title, given, now, zone, words, tuple(sorted(calls, key=lambda each: (each.area, each.cluster)))
-    )
+    calls.sort(key=lambda each: (each.area, each.cluster))
+    if told is not None:
+        return CallSheet(alert.title, told.start, now, zone, told.words, tuple(calls), over=True)
+    return CallSheet(alert.title, given, now, zone, words, tuple(calls))
 
 
 def as_text(sheet: CallSheet) -> str:
     """For a terminal, or a printer that knows nothing else."""
     lines = [
-        f"DANH SÁCH GỌI ĐIỆN – CẢNH BÁO: {sheet.title}",
+        f"DANH SÁCH GỌI ĐIỆN – {sheet.heading}",
         f"Phát lúc {_local(sheet.given, sheet.zone)}; in lúc {_local(sheet.printed, sheet.zone)}",
-        f"Số cụm loa chưa phát: {len(sheet.calls)}",
+        sheet.count,
         "",
         f"Nội dung cần báo: {sheet.words or '(lời nói trực tiếp)'}",
         "",
@@ -102,9 +116,9 @@ def as_html(sheet: CallSheet) -> str:
         "body{font:12pt sans-serif;margin:1.5cm}table{border-collapse:collapse;width:100%}"
         "td,th{border:1px solid #000;padding:4px 6px;text-align:left}thead{display:table-header-group}"
         "</style></head><body>"
-        f"<h1>Danh sách gọi điện</h1><h2>Cảnh báo: {escape(sheet.title)}</h2>"
+        f"<h1>Danh sách gọi điện</h1><h2>{escape(sheet.heading)}</h2>"
         f"<p>Phát lúc {_local(sheet.given, sheet.zone)}; in lúc {_local(sheet.printed, sheet.zone)}. "
-        f"Số cụm loa chưa phát: {len(sheet.calls)}.</p>"
+        f"{sheet.count}.</p>"
         f"<p><strong>Nội dung cần báo:</strong> {escape(sheet.words or '(lời nói trực tiếp)')}</p>"
         "<table><thead><tr><th></th><th>STT</th><th>Xã/phường</th><th>Cụm loa</th><th>Người liên hệ</th>"
         f"<th>Điện thoại</th><th>Tình trạng</th></tr></thead><tbody>{rows}</tbody></table></body></html>"

@@ -159,6 +159,10 @@ class AlertDesk:
         """What this person's idempotency key stands for; None: nothing was recorded under it."""
         return self.register.used(actor, key)
 
+    def farewell(self, alert: Alert) -> Board | None:
+        """The board of what told people that an alert is over; None when nothing did."""
+        return None if alert.farewell is None else self.boards.get(alert.farewell.rule)
+
     def board(self, alert_id: str) -> Board | None:
         """The board of an alert that was given."""
         return self.boards.get(alert_id)
@@ -332,7 +336,7 @@ class AlertDesk:
                 return over
             if not alert.state.given and not alert.stopped:
                 raise ConflictError(f"this alert is {alert.state} already", code=f"alert_{alert.state}")
-            await self.sender.silence(Act(step, actor, idempotency_key), over)
+            over = await self.sender.silence(Act(step, actor, idempotency_key), over)
         _tell(self.on_cancelled, over)
         return over
 

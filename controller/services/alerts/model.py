@@ -46,6 +46,11 @@ MIN_EVERY: Final = timedelta(minutes=5)
 VOICE_LIFE: Final = timedelta(minutes=10)
 #: The reason of an end that a STOP brought, and who it is put down to.
 STOP: Final = "STOP"
+#: Reasons of other ends that come by themselves; those of a live voice are the codes of its session.
+NOT_CONFIRMED: Final = "not_confirmed"
+RESTARTED: Final = "restarted"
+#: How the rule of what tells of an alert's end is called: the alert's id and this.
+FAREWELL: Final = "_c"
 BY_ITSELF: Final = "system"
 _NO_SOUND: Final = Frames(0)
 
@@ -221,6 +226,16 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Farewell:
+    """What told people that an alert is over: its cancel twin, or the all-clear; ``rule`` is what boxes know it by."""
+
+    rule: str
+    start: datetime
+    expires: datetime
+    words: str  # in the first language
+
+
+@dataclass(frozen=True, slots=True)
 class Alert:
     """One alert, replaced as a whole at every step.
 
@@ -252,6 +267,7 @@ class Alert:
     fault: str = ""  # why its speech could not be made
     taken: frozenset[str] = frozenset()
     successor: str = ""
+    farewell: Farewell | None = None  # None: nobody was told that it is over
 
     @property
     def remaining(self) -> frozenset[str]:

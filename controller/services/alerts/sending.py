@@ -24,6 +24,7 @@ from controller.services.alerts.giving import LEAD, Orders, Sounding, content_of
 from controller.services.alerts.model import (
     CADENCE,
     DEFAULT_VALID,
+    FAREWELL,
     MAX_LIFE,
     VOICE_LIFE,
     Alert,
@@ -31,6 +32,7 @@ from controller.services.alerts.model import (
     AlertState,
     AlertStep,
     Category,
+    Farewell,
     Message,
     Repetition,
     Step,
@@ -187,8 +189,10 @@ class AlertSender:
         await self._send(act, alert, orders)
         return alert
 
-    async def silence(self, act: Act, alert: Alert) -> None:
+    async def silence(self, act: Act, alert: Alert) -> Alert:
         """End an alert that was given (``ended`` is set): silence, then its twin, or the all-clear (step ``clear``).
+
+        Returns the alert with its farewell, whose board is under the rule of the farewell.
 
         Raises:
             ConflictError: ``no_all_clear``; nothing was done.
@@ -201,20 +205,23 @@ class AlertSender:
         if self.voice is not None and alert.draft.kind is AlertKind.VOICE:
             self.voice.end_of_alert(alert.id)
         if message is not None:
-            await self._silence_and_tell(act, alert, message, silence)
+            alert = await self._silence_and_tell(act, alert, message, silence)
         elif silence:
             await self._dispatch(act, alert, silence, _SILENCE_LIFE)
         else:
             await self.record(act, alert)
         self._memory.silenced(alert.remaining, now)
         self._boards.silenced(alert.id, alert.remaining, now)
+        return alert
 
-    async def _silence_and_tell(self, act: Act, alert: Alert, message: Message, silence: tuple[Sheet, ...]) -> None:
-        now, rule = self._clock.now(), f"{alert.id}_c"
+    async def _silence_and_tell(self, act: Act, alert: Alert, message: Message, silence: tuple[Sheet, ...]) -> Alert:
+        now, rule = self._clock.now(), alert.id + FAREWELL
         said = approved(message, Approval(act.actor.name, now))
         last = replace(alert, start=now + LEAD)
         title = (_CLEARED if act.step == "clear" else _CANCELLED) + alert.title
         orders = orders_of(replace(self._sounding(last, rule, said, _TWICE), title=title, valid=DEFAULT_VALID))
+        words = next((each.text for each in message.spoken), "")
+        alert = replace(alert, farewell=Farewell(rule, now + LEAD, orders.expires, words))
         self._boards.open(rule, (rule,), alert.remaining, now + LEAD, orders.expires)
         try:
             await self._dispatch(act, alert, (*silence, *orders.sheets), orders.expires - now)
@@ -223,6 +230,7 @@ class AlertSender:
             if silence:  # rule 3
                 await self._courier.give_all(silence, actor=act.actor.audit_name, life=_SILENCE_LIFE)
             raise
+        return alert
 
     async def _speak_live(self, act: Act, alert: Alert) -> Alert:
         if self.voice is None:

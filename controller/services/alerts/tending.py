@@ -5,7 +5,7 @@ Rules kept here:
 1. Every second: an alert nobody confirmed in time is ``expired``; one whose last order has expired is ``expired``, or
    ``missed`` when no cluster sounded. A disk that refuses to record that is asked again the next second.
 2. A STOP over all of its clusters ends an alert (``cancelled``, reason STOP). A live voice's alert lasts as long as its
-   session may; only in memory, for a restart ends the voice.
+   session: it ends when the speaker does, at the session's hard stop, and with a restart.
 3. At start: alerts from the database and then from the journal, boards from what was written down and what the courier
    has taken up again, notices of alerts that were given alone, the duplicate rule.
 
@@ -23,7 +23,16 @@ import structlog
 
 from controller.services.alerts.books import AlertBooks
 from controller.services.alerts.desk import AlertDesk
-from controller.services.alerts.model import STOP, Alert, AlertState, Person, Step
+from controller.services.alerts.model import (
+    NOT_CONFIRMED,
+    RESTARTED,
+    STOP,
+    Alert,
+    AlertKind,
+    AlertState,
+    Person,
+    Step,
+)
 from controller.services.alerts.register import PREFIX
 from controller.services.alerts.sending import Act, same_start
 from controller.services.alerts.stock import AlertStock
@@ -33,6 +42,9 @@ from controller.services.order_rules import REPEAT_WINDOW, OrderMemory
 from controller.store.journal import JournalEntry
 
 _SYSTEM: Final = Person(SYSTEM.user_id, SYSTEM.name)
+#: Codes of a live session that ended (:meth:`controller.services.live.desk.LiveDesk.stop` and ``LiveSession.silence``).
+_BY_SPEAKER: Final = "ended_by_speaker"
+_STOPPED: Final = "stopped"
 
 _log = structlog.get_logger(__name__)
 
@@ -61,10 +73,12 @@ class AlertTender:
                 self._ending[alert.id] = (alert, replace(alert, state=AlertState.EXPIRED, fault=fault))
             if alert.given is None or alert.start is None:
                 continue
-            self._desk.boards.open(alert.id, alert.rules, alert.clusters, alert.start, alert.expires or alert.start)
-            board = self._desk.boards.get(alert.id)
-            if board is not None:
-                board.restore(await self._books.rungs(alert.id))
+            await self._reopen(alert.id, alert.rules, alert.clusters, alert.start, alert.expires or alert.start)
+            told = alert.farewell
+            if told is not None:
+                await self._reopen(told.rule, (told.rule,), alert.remaining, told.start, told.expires)
+            if alert.state.given and alert.draft.kind is AlertKind.VOICE:
+                self._ending[alert.id] = (alert, self._unvoiced(alert, RESTARTED, now))
             if alert.state.given and now - alert.given.at < REPEAT_WINDOW:
                 self._memory.started(same_start(alert), alert.id, alert.given.at)
             if alert.solo:
@@ -79,6 +93,9 @@ class AlertTender:
             over = self._over(alert, now)
             if over is not None:
                 self._ending.setdefault(alert.id, (alert, over))
+            told = self._desk.farewell(alert)
+            if told is not None and not told.closed and now >= told.expires:
+                told.close(now)
         for alert_id in list(self._ending):
             turn = self._desk.turn(alert_id)
             if turn.locked():
@@ -106,6 +123,30 @@ class AlertTender:
         self._desk.register.put(replace(alert, expires=ends))
         self._desk.boards.prolong(alert_id, (), ends)
 
+    def voice_ended(self, alert_id: str, code: str) -> None:
+        """The live session of an alert is over, for the reason that the code says."""
+        alert, now = self._desk.register.alerts.get(alert_id), self._clock.now()
+        if alert is None or not alert.state.given:
+            return
+        if code == _STOPPED:
+            over = replace(alert, state=AlertState.CANCELLED, ended=Step(_SYSTEM, now, STOP))
+        else:
+            over = self._unvoiced(alert, code, now)
+        self._ending.setdefault(alert_id, (alert, over))
+
+    def _unvoiced(self, alert: Alert, code: str, now: datetime) -> Alert:
+        """A live voice's alert after its voice."""
+        board = self._desk.boards.get(alert.id)
+        state = AlertState.EXPIRED if board is None or board.sounded() > 0 else AlertState.MISSED
+        by = alert.composed.by if code == _BY_SPEAKER else _SYSTEM
+        return replace(alert, state=state, ended=Step(by, now, code))
+
+    async def _reopen(
+        self, name: str, rules: Iterable[str], clusters: Iterable[str], start: datetime, expires: datetime
+    ) -> None:
+        board = self._desk.boards.open(name, rules, clusters, start, expires)
+        board.restore(await self._books.rungs(name))
+
     async def _end(self, alert_id: str) -> None:
         seen, over = self._ending[alert_id]
         current = self._desk.register.alerts.get(alert_id)
@@ -128,10 +169,10 @@ class AlertTender:
 
     def _over(self, alert: Alert, now: datetime) -> Alert | None:
         if alert.state is AlertState.ARMED and alert.code_expires is not None and now >= alert.code_expires:
-            return replace(alert, state=AlertState.EXPIRED, ended=Step(_SYSTEM, now, "nobody confirmed it"))
+            return replace(alert, state=AlertState.EXPIRED, ended=Step(_SYSTEM, now, NOT_CONFIRMED))
         if alert.state.given and alert.expires is not None and now >= alert.expires:
             board = self._desk.boards.get(alert.id)
-            heard = board is None or alert.message is None or board.sounded() > 0
+            heard = board is None or board.sounded() > 0
             state = AlertState.EXPIRED if heard else AlertState.MISSED
             return replace(alert, state=state, ended=Step(_SYSTEM, now, ""))
         return None

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from controller.services.alerts.board import Board
 from controller.services.alerts.desk import AlertDesk
+from controller.services.alerts.model import FAREWELL
 from controller.services.alerts.templates import TemplateBook
 from controller.services.catalogue import Catalogue
 from controller.services.cluster_states import ClusterStates
@@ -82,7 +83,7 @@ class Wires:
         m.fleet.subscribe(self._box)
         m.fleet.watch_status(self._box)
         m.alerts.register.listeners.append(lambda alert: hub.tell(Topic.ALERT, alert.id))
-        m.alerts.boards.listeners.append(lambda board: hub.tell(Topic.ALERT, board.name))
+        m.alerts.boards.listeners.append(lambda board: hub.tell(Topic.ALERT, board.name.removesuffix(FAREWELL)))
         m.alerts.notices.listeners.append(
             lambda notice: hub.tell(Topic.NOTICE, notice.id, Audience(users=frozenset({notice.user_id})))
         )

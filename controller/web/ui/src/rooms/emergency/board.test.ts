@@ -14,6 +14,7 @@ const answer = (revision: number, rows: shapes.RowView[], counts: Record<string,
     sounded,
     red: [],
     complete: false,
+    farewell: null,
   }) as shapes.BoardView;
 
 describe("the board", () => {

@@ -9,7 +9,11 @@ export interface Board {
   total: number;
   red: shapes.RedView[];
   rows: Map<string, shapes.RowView>;
+  farewell: shapes.FarewellBoardView | null;
 }
+
+/** Who is silent so long after the start needs a telephone (the controller's own bound). */
+export const RED_AFTER_MS = 15_000;
 
 /** Take in an answer to `?since=`. Null when it does not continue what is known: ask for all of it. */
 export function merged(known: Board | null, answer: shapes.BoardView): Board | null {
@@ -24,6 +28,7 @@ export function merged(known: Board | null, answer: shapes.BoardView): Board | n
     total: Object.values(answer.counts).reduce((sum, n) => sum + n, 0),
     red: [...answer.red],
     rows,
+    farewell: answer.farewell,
   };
 }
 

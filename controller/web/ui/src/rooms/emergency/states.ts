@@ -35,3 +35,13 @@ export function badgeOf(state: string): State {
   if (isWaiting(state)) return "warn";
   return state === "missed" ? "fault" : state === "cleared" || state === "cancelled" ? "ok" : "idle";
 }
+
+/** How far it came at a cluster, in words. */
+export function rowName(state: string): string {
+  return state in t.row ? t.row[state as keyof typeof t.row] : state;
+}
+
+/** Why it ended: words for what ends by itself; what a person wrote stays theirs. */
+export function endReason(reason: string): string {
+  return reason in t.endReasons ? t.endReasons[reason as keyof typeof t.endReasons] : reason;
+}
