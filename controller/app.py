@@ -117,6 +117,7 @@ async def running(
         air = await stack.enter_async_context(open_air(base))
         boxes = await stack.enter_async_context(open_boxes(base, air, supervisor, health, metrics))
         air.start(supervisor, health)
+        desk.zones.used_by.append(air.catalogue.programmes_in)
         cap = await stack.enter_async_context(open_cap_desk(base, air.alarms, air.drills.desk))
         cap.start(supervisor, health, metrics)
         news = make_news_desk(base, air, boxes, cap)

@@ -64,10 +64,11 @@ Content = Annotated[RecordedShape | RelayShape, Field(discriminator="kind")]
 
 
 class TargetShape(Schema):
-    """Where: areas with everything below them, and single clusters."""
+    """Where: areas with everything below them, single clusters, and zones with what they hold each day."""
 
     areas: Ids = ()
     clusters: Ids = ()
+    zones: Ids = ()
 
 
 class LateShape(Schema):
@@ -135,7 +136,7 @@ class ProgrammeShape(Schema):
             priority=Priority[self.priority],
             recurrence=self._recurrence(area_timezone),
             content=_content(self.content),
-            targets=TargetSpec(self.targets.areas, self.targets.clusters),
+            targets=TargetSpec(self.targets.areas, self.targets.clusters, self.targets.zones),
             late=self.late.value(),
             after_preempt=AfterPreempt(self.after_preempt),
             overrun=Overrun(self.overrun),
@@ -229,7 +230,7 @@ def shape_of(spec: ProgrammeSpec) -> ProgrammeShape:
             Replacement(recurrence=time_text(old), content=recorded_shape(new)) for old, new in spec.replaced
         ),
         content=_content_shape(spec.content),
-        targets=TargetShape(areas=spec.targets.areas, clusters=spec.targets.clusters),
+        targets=TargetShape(areas=spec.targets.areas, clusters=spec.targets.clusters, zones=spec.targets.zones),
         late=LateShape(
             kind=late.kind.value, within_s=None if late.within is None else int(late.within.total_seconds())
         ),

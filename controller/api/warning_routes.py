@@ -134,7 +134,7 @@ class WarningRoutes:
         """Compose the alert it asks for."""
         said, warning_id = call.body, call.path["warning_id"]
         words = None if said.words is None else tuple(Words(one.language, one.text) for one in said.words)
-        changes = Changes(said.title, said.template, words, said.areas, said.clusters, said.again)
+        changes = Changes(said.title, said.template, words, said.areas, said.clusters, said.zones, again=said.again)
         made = await self._desk.accept(call.actor, warning_id, changes)
         after = await self._desk.get(call.actor, warning_id)
         return AcceptedView(alert_id=made.alert_id, code=made.code, warning=self._view(after))

@@ -279,6 +279,7 @@ class Acceptance(Schema):
     words: tuple[ChosenWords, ...] | None = Field(None, min_length=1, max_length=8)
     areas: tuple[Id, ...] | None = Field(None, min_length=1, max_length=500)
     clusters: tuple[Id, ...] | None = Field(None, min_length=1, max_length=5_000)
+    zones: tuple[Id, ...] | None = Field(None, min_length=1, max_length=200)
     again: bool = Field(default=False, description="It is meant to sound again, though the same sounded a moment ago")
 
 

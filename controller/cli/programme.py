@@ -13,6 +13,7 @@ from controller.cli.cluster import cluster_id
 from controller.cli.media import recording_id
 from controller.cli.output import JsonFlag, note, show, show_one
 from controller.cli.source import source_id
+from controller.cli.zone import zone_id
 
 app = typer.Typer(
     help="""Programmes: what sounds when and where.
@@ -75,6 +76,7 @@ def add(
     rdate: Annotated[Repeated, typer.Option(help="Local time at which it comes besides.")] = None,
     target_area: Annotated[Repeated, typer.Option(help="Area it sounds in; may be repeated.")] = None,
     target_cluster: Annotated[Repeated, typer.Option(help="Cluster it sounds at; may be repeated.")] = None,
+    target_zone: Annotated[Repeated, typer.Option(help="Zone it sounds in; may be repeated.")] = None,
     priority: Annotated[str | None, typer.Option(help="priority_bulletin, programme, relay or filler.")] = None,
     slot: Annotated[str | None, typer.Option(help="Its place in the grid: 90s, 30m, 1h. A relay needs one.")] = None,
     repeat: Annotated[int, typer.Option(help="Times in a row, 1 to 10.")] = 1,
@@ -95,6 +97,7 @@ def add(
         targets = {
             "areas": [area_id(api, each) for each in target_area or ()],
             "clusters": [cluster_id(api, each) for each in target_cluster or ()],
+            "zones": [zone_id(api, each) for each in target_zone or ()],
         }
         content: dict[str, Any]
         if source is not None:
@@ -119,7 +122,7 @@ def add(
             "exdates": list(exdate or ()),
             "rdates": list(rdate or ()),
             "content": content,
-            "targets": targets if target_area or target_cluster else {"areas": [own]},
+            "targets": targets if any(targets.values()) else {"areas": [own]},
             "late": _late(late),
             "after_preempt": after_preempt,
             "overrun": overrun,

@@ -12,6 +12,7 @@ import typer
 from controller.cli.area import area_id, unique_id
 from controller.cli.client import ApiClient, Login, current_login
 from controller.cli.output import CliError, JsonFlag, UsageFault, line, note, show, show_one
+from controller.cli.zone import Zones, zone_id
 
 app = typer.Typer(
     help="""Warnings by CAP: what came, what it would do, saying yes or no.
@@ -96,6 +97,7 @@ def accept(
     template: Annotated[str | None, typer.Option(help="Send this emergency template instead.")] = None,
     title: Annotated[str | None, typer.Option(help="Another title.")] = None,
     area: Annotated[list[str] | None, typer.Option(help="For these areas instead; repeat.")] = None,
+    zone: Zones = None,
     again: Annotated[bool, typer.Option("--again", help="The same sounded a moment ago, and shall again.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -104,6 +106,8 @@ def accept(
         body: dict[str, Any] = {"again": again, "template": template, "title": title}
         if area:
             body["areas"] = [area_id(api, one) for one in area]
+        if zone:
+            body["zones"] = [zone_id(api, one) for one in zone]
         said = {name: value for name, value in body.items() if value is not None}
         made = api.post(f"{_PATH}/{warning}/accept", said)
     if as_json:

@@ -219,6 +219,10 @@ class Catalogue:
         """The active programmes that use a recording."""
         return tuple(entry for entry in self.active_programmes() if recording_id in entry.spec.recordings)
 
+    def programmes_in(self, zone_id: str) -> tuple[str, ...]:
+        """The titles of the active programmes that sound in a zone."""
+        return tuple(entry.spec.title for entry in self.active_programmes() if zone_id in entry.spec.targets.zones)
+
     def _tell(self, change: Change) -> None:
         for listener in self._listeners:
             listener(change)

@@ -154,6 +154,8 @@ class GridService:
         spec, known = entry.spec, self._directory.clusters
         areas = {spec.area_id, *spec.targets.areas}
         areas |= {known[each].area_id for each in spec.targets.clusters if each in known}
+        zones = self._directory.zones
+        areas |= {zones[each].area_id for each in spec.targets.zones if each in zones}
         return all(self._directory.allows(actor, Permission.SCHEDULE, each) for each in areas)
 
     def _length(self, entry: ProgrammeEntry) -> timedelta:

@@ -262,7 +262,7 @@ class Planner:
             self._settings.clear()
         elif change.kind == "cluster":
             self._settings.pop(change.id, None)
-        if change.kind in {"area", "cluster", "agent", "recording", "source", "programme"}:
+        if change.kind in {"area", "cluster", "zone", "agent", "recording", "source", "programme"}:
             if change.kind == "agent" and change.removed:
                 self._issuer.forget(change.id)
             self.poke()

@@ -57,10 +57,11 @@ Replacements = tuple[tuple[datetime, RecordedSpec], ...]
 
 @dataclass(frozen=True, slots=True)
 class TargetSpec:
-    """Where: areas (with everything below them) and single clusters."""
+    """Where: areas (with everything below them), single clusters, and zones (with what they hold when compiled)."""
 
     areas: tuple[str, ...] = ()
     clusters: tuple[str, ...] = ()
+    zones: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +139,12 @@ def decode_late(value: Mapping[str, Any]) -> LatePolicy:
 
 def encode_targets(targets: TargetSpec) -> dict[str, list[str]]:
     """Targets as plain JSON values."""
-    return {"areas": list(targets.areas), "clusters": list(targets.clusters)}
+    return {"areas": list(targets.areas), "clusters": list(targets.clusters), "zones": list(targets.zones)}
 
 
 def decode_targets(value: Mapping[str, list[str]]) -> TargetSpec:
     """Targets from plain JSON values."""
-    return TargetSpec(tuple(value.get("areas", ())), tuple(value.get("clusters", ())))
+    return TargetSpec(*(tuple(value.get(kind, ())) for kind in ("areas", "clusters", "zones")))
 
 
 def columns_of(spec: ProgrammeSpec) -> dict[str, Any]:

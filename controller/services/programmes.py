@@ -400,6 +400,8 @@ class ProgrammeService:
             self._directory.require(actor, Permission.SCHEDULE, area_id)
         for cluster_id in spec.targets.clusters:
             self._directory.require_cluster(actor, Permission.SCHEDULE, cluster_id)
+        for zone_id in spec.targets.zones:  # its keepers may add any cluster of its area later
+            self._directory.require(actor, Permission.SCHEDULE, self._directory.zone(zone_id).area_id)
 
     def _require_occurrence(self, entry: ProgrammeEntry, recurrence: datetime) -> None:
         moment = recurrence.astimezone(UTC)

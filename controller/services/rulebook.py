@@ -4,7 +4,7 @@ Rules kept here:
 
 1. Only a recording whose present bytes are approved becomes part of a rule; the approval travels with it.
 2. What cannot become a rule is told as a :class:`Gap`, never silently dropped.
-3. An area means every active cluster below it at the moment of compiling.
+3. An area means every active cluster below it at the moment of compiling, and a zone its members of that moment.
 4. What was made is kept while nothing it was made of changed, so that one edit among hundreds of programmes and ten
    thousand clusters costs the event loop no more than that edit.
 
@@ -61,7 +61,7 @@ class Rulebook:
         directory.subscribe(self._hear)
 
     def _hear(self, change: Change) -> None:
-        if change.kind in {"area", "cluster"}:
+        if change.kind in {"area", "cluster", "zone"}:
             self._places.clear()
 
     def rule(self, rule_id: str, spec: ProgrammeSpec, *, pending: bool = False) -> tuple[Rule | None, tuple[Gap, ...]]:
@@ -110,7 +110,8 @@ class Rulebook:
         """Ids of the active clusters that are meant."""
         known = self._places.get(targets)
         if known is None:
-            found = self._directory.clusters_of(areas=targets.areas, clusters=targets.clusters)
+            zones = self._directory.clusters_of_zones(each for each in targets.zones if each in self._directory.zones)
+            found = self._directory.clusters_of(areas=targets.areas, clusters=zones.union(targets.clusters))
             known = frozenset(each for each in found if self._directory.clusters[each].active)
             if len(self._places) >= _MAX_PLACES:
                 self._places.clear()

@@ -7,11 +7,13 @@ Rules kept here:
    is no member any more, and the next change of its members forgets it.
 3. A name is unique within the area; there are at most :data:`MAX_ZONES` zones of :data:`MAX_MEMBERS` clusters each.
 4. To name a zone where something shall sound is to name its clusters of that moment: a zone gives nobody a right.
+   A programme keeps the zone and sounds where it is each day; so it takes the right to schedule over the zone's area,
+   and a zone that a programme needs is not deleted, nor moved to another area.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from controller.services.context import Actor, Clock, Permission
@@ -32,6 +34,8 @@ class ZoneService:
         self._db = db
         self._directory = directory
         self._clock = clock
+        #: Titles of what sounds in a zone and would not know where without it.
+        self.used_by: list[Callable[[str], tuple[str, ...]]] = []
 
     def readable(self, actor: Actor) -> list[ZoneEntry]:
         """The zones of areas the actor may read."""
@@ -68,13 +72,14 @@ class ZoneService:
             InvalidError: ``empty_zone``, ``too_many_clusters``, ``outside_area``.
             NotFoundError: the zone, its new area or a cluster does not exist.
             ForbiddenError: no right over its area, or over the new one.
-            ConflictError: ``name_taken``.
+            ConflictError: ``name_taken``; ``zone_in_use`` by a programme, which keeps it in its area.
         """
         zone = self._mine(actor, zone_id)
         area_id, name = changes.get("area_id", zone.area_id), changes.get("name", zone.name)
         if area_id != zone.area_id:
             self._directory.area(area_id)
             self._directory.require(actor, Permission.POLICY_EDIT, area_id)
+            self._refuse_in_use(zone_id)
         members = list(zone.clusters)
         if "clusters" in changes or area_id != zone.area_id:
             members = self._members(area_id, changes.get("clusters", self._directory.members(zone)))
@@ -95,8 +100,10 @@ class ZoneService:
         Raises:
             NotFoundError: there is no such zone.
             ForbiddenError: no right over its area.
+            ConflictError: ``zone_in_use`` by a programme.
         """
         zone = self._mine(actor, zone_id)
+        self._refuse_in_use(zone_id)
         async with self._db.transaction(actor) as tx:
             await tx.session.delete(await tx.session.get_one(tables.Zone, zone_id))
             tx.audit("zone.delete", zone_id, {"name": zone.name, "area": zone.area_id})
@@ -106,6 +113,13 @@ class ZoneService:
         zone = self._directory.zone(zone_id)
         self._directory.require(actor, Permission.POLICY_EDIT, zone.area_id)
         return zone
+
+    def _refuse_in_use(self, zone_id: str) -> None:
+        titles = [title for ask in self.used_by for title in ask(zone_id)]
+        if titles:
+            raise ConflictError(
+                f"programmes sound there: {', '.join(titles[:5])}; change them first", code="zone_in_use"
+            )
 
     def _members(self, area_id: str, clusters: Iterable[str]) -> list[str]:
         members = sorted(set(clusters))

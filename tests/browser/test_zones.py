@@ -56,6 +56,13 @@ def test_a_zone_is_made_and_an_alert_is_composed_to_it(come: Come, village: Vill
     zone.click()
     expect(alert.get_by_text("Chưa chọn nơi nào")).to_be_visible()
 
+    week = keeper.go("schedule")
+    week.get_by_role("button", name="Đặt lịch phát").first.click()
+    form = week.get_by_role("dialog")
+    form.get_by_role("button", name="Ven sông Đakrông (3)").click()
+    expect(form.get_by_text("Đã chọn 3 cụm loa")).to_be_visible()
+    keeper.shot("schedule-zone")
+    page = keeper.go("admin/zones")
     row.get_by_role("button", name=re.compile("^Xóa nhóm")).click()
     page.get_by_role("dialog").get_by_role("button", name="Xóa").click()
     expect(page.get_by_text("Chưa có nhóm cụm loa nào")).to_be_visible()

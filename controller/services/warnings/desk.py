@@ -53,6 +53,7 @@ class Changes:
     words: tuple[Words, ...] | None = None
     areas: tuple[str, ...] | None = None
     clusters: tuple[str, ...] | None = None
+    zones: tuple[str, ...] | None = None
     again: bool = False
 
 
@@ -148,15 +149,18 @@ class WarningDesk:
         self, actor: Actor, entry: WarningEntry, proposal: Proposal, source: SourceEntry, changes: Changes
     ) -> Composition:
         draft = draft_of(proposal, entry, source, now=self._clock.now(), by="cap")
-        if changes.areas is not None or changes.clusters is not None:
-            draft = replace(draft, where=Where(Scope(areas=changes.areas or (), clusters=changes.clusters or ())))
+        named = Scope(areas=changes.areas or (), clusters=changes.clusters or (), zones=changes.zones or ())
+        if named != Scope():
+            draft = replace(draft, where=Where(named))
         if changes.template is not None:
             draft = replace(draft, kind=AlertKind.TEMPLATE, template=changes.template, words=(), cancel_words=())
         elif changes.words is not None:
             draft = replace(draft, kind=AlertKind.TEXT, template=None, words=changes.words)
         draft = replace(draft, title=changes.title or draft.title, again=changes.again)
-        if not (draft.where.scope.areas or draft.where.scope.clusters):
-            raise InvalidError("the warning reaches no cluster of ours; name areas or clusters", code="no_cluster")
+        if draft.where.scope == Scope():
+            raise InvalidError(
+                "the warning reaches no cluster of ours; name areas, zones or clusters", code="no_cluster"
+            )
         if draft.kind is AlertKind.TEXT and not draft.words:
             raise InvalidError(
                 "the warning has no words in a language of these clusters; give a template or words", code="no_words"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +12,10 @@ from sqlmodel import select
 
 from controller.services.catalogue import RecordingEntry
 from controller.services.clusters import ClusterService
+from controller.services.context import Actor, Role, RoleGrant
+from controller.services.errors import ConflictError, ForbiddenError, NotFoundError
 from controller.services.programme_model import RecordedSpec, RelaySpec, TargetSpec
+from controller.services.zones import ZoneService
 from controller.store import tables
 from protocol.documents import body_sha256, decode_day
 from protocol.envelope import open_envelope
@@ -69,6 +73,46 @@ async def test_strangers_and_clusters_out_of_use_get_nothing(tmp_path: Path) -> 
         assert await stage.air.planner.documents_for("ff" * 16) is None
         assert await stage.air.planner.document("00" * 32) is None
         assert stage.air.planner.clips_for("ff" * 16) == frozenset()
+
+
+async def test_a_programme_sounds_where_its_zone_is_each_day(tmp_path: Path) -> None:
+    async with open_stage(tmp_path) as stage:
+        area = await stage.area()
+        first, second = await stage.cluster(area, "A"), await stage.cluster(area, "B")
+        base, air = stage.base, stage.air
+        zones = ZoneService(base.db, base.directory, base.clock)
+        zones.used_by.append(air.catalogue.programmes_in)
+        zone = await zones.create(ADMIN, name="Ven sông", area_id=area, clusters=[first])
+        recording = await stage.recording(area, b"0123456789")
+        spec = stage.bulletin(area, recording.id, targets=TargetSpec(zones=(zone.id,)))
+        made, _ = await air.programmes.create(ADMIN, spec)
+        assert air.catalogue.programmes[made.id].spec == spec
+
+        async def sounding() -> set[str]:
+            told = {each: await air.planner.documents_for(stage.agent_of(each)) for each in (first, second)}
+            return {each for each, documents in told.items() if documents is not None and plan(documents[1]).days}
+
+        await air.planner.compile()
+        assert await sounding() == {first}
+        compiled = air.planner.compiled_at
+        stage.clock.advance(seconds=1)
+        await zones.change(ADMIN, zone.id, {"clusters": [second]})
+        await until(lambda: air.planner.compiled_at != compiled)  # by itself
+        assert await sounding() == {second}
+        for attempt in (zones.delete(ADMIN, zone.id), zones.change(ADMIN, zone.id, {"area_id": await stage.area("x")})):
+            with pytest.raises(ConflictError) as refused:
+                await attempt
+            assert refused.value.code == "zone_in_use"
+
+        with pytest.raises(NotFoundError) as unknown:
+            await air.programmes.create(ADMIN, replace(spec, targets=TargetSpec(zones=("zn_nowhere",))))
+        assert unknown.value.code == "zone_not_found"
+        elsewhere = await stage.area("Xã khác")
+        stranger = Actor("us_x", "la", (RoleGrant(Role.EDITOR, elsewhere),))
+        with pytest.raises(ForbiddenError):
+            await air.programmes.create(stranger, replace(spec, area_id=elsewhere))
+        await air.programmes.withdraw(ADMIN, made.id)
+        await zones.delete(ADMIN, zone.id)
 
 
 async def test_clusters_with_the_same_programme_share_their_days(tmp_path: Path) -> None:

@@ -171,10 +171,14 @@ async def test_zones_over_http_and_where_something_shall_sound(tmp_path: Path) -
         assert status == 201, drill
         status, said = await staff.call("POST", "/api/v1/orders/stop", {"zones": [zone], "everywhere": True})
         assert (status, said["code"]) == (422, "contradiction")
-        for path in ("/api/v1/orders/stop", "/api/v1/live", "/api/v1/alerts"):
-            status, said = await staff.call(
-                "POST", path, alert | {"zones": ["zn_x"]} if "alerts" in path else {"zones": ["zn_x"]}
-            )
+        nowhere = {"zones": ["zn_x"]}
+        for path, body in {
+            "/api/v1/orders/stop": nowhere,
+            "/api/v1/live": nowhere,
+            "/api/v1/alerts": alert | nowhere,
+            "/api/v1/orders/play": {"recordings": ["rc_x"], **nowhere},
+        }.items():
+            status, said = await staff.call("POST", path, body)
             assert (status, said["code"]) == (404, "zone_not_found"), path
 
         status, changed = await staff.call("PATCH", f"/api/v1/zones/{zone}", {"clusters": [three]})

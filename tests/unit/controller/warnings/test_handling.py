@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from controller.cap import AlertKey
-from controller.services.alerts import AlertKind, AlertState, Category
+from controller.services.alerts import AlertKind, AlertState, Category, Where
 from controller.services.context import SYSTEM, Role
 from controller.services.errors import ConflictError, ForbiddenError, InvalidError, TooManyError
+from controller.services.orders import Scope
 from controller.services.warnings import Changes, Mode, State, WarningEntry, WarningFilter, WarningPolicy
 from controller.services.warnings.intake import PER_MINUTE
 from tests.unit.controller.desk import START
@@ -405,6 +406,9 @@ async def test_what_reaches_nobody_is_shown(world: World) -> None:
     assert caught.value.code == "no_cluster"
     made = await world.people.accept(SYSTEM, entry.id, Changes(clusters=(world.clusters["Tà Rụt"],), template="tp_x"))
     assert world.alerts.kept[made.alert_id].draft.template == "tp_x"
+    again = await world.taken(source, flood(identifier="2", infos=(info(areas=(circle(10.0, 100.0, 5.0),)),)))
+    made = await world.people.accept(SYSTEM, again.id, Changes(zones=("zn_river",), template="tp_x"))
+    assert world.alerts.kept[made.alert_id].draft.where == Where(Scope(zones=("zn_river",)))
 
 
 async def test_places_of_a_part_that_is_over_are_not_reached(world: World) -> None:

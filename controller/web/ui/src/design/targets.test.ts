@@ -9,6 +9,7 @@ import {
   tickOfZone,
   toggled,
   treeOf,
+  zoneKept,
   zonesIn,
   zoneToggled,
   type TreeNode,
@@ -39,7 +40,7 @@ describe("the tree", () => {
 describe("ticking", () => {
   it("an area is the area, its parts need no mention", () => {
     const choice = toggled(roots, node("a"), { ...NOWHERE, clusters: ["a1", "b1"] });
-    expect(choice).toEqual({ everywhere: false, areas: ["a"], clusters: ["b1"] });
+    expect(choice).toEqual({ ...NOWHERE, areas: ["a"], clusters: ["b1"] });
     expect(["d", "a", "a2", "b", "b2"].map((id) => tickOf(node(id), choice))).toEqual([
       "some",
       "all",
@@ -51,11 +52,11 @@ describe("ticking", () => {
   });
   it("a part taken out leaves the others", () => {
     expect(toggled(roots, node("b10"), { ...NOWHERE, areas: ["d"] })).toEqual({
-      everywhere: false,
+      ...NOWHERE,
       areas: ["a"],
       clusters: ["b1", "b2"],
     });
-    expect(toggled(roots, node("a"), EVERYWHERE)).toEqual({ everywhere: false, areas: ["b"], clusters: [] });
+    expect(toggled(roots, node("a"), EVERYWHERE)).toEqual({ ...NOWHERE, areas: ["b"] });
   });
   it("twice is as before", () => {
     const once = toggled(roots, node("b1"), NOWHERE);
@@ -88,6 +89,14 @@ describe("zones", () => {
   });
   it("taken out of a whole leave the rest of it", () => {
     expect(zoneToggled(roots, river!, EVERYWHERE)).toEqual({ ...NOWHERE, clusters: ["b1", "b10", "a2"] });
+  });
+  it("that are kept stay zones, whatever else is ticked, and count once", () => {
+    const kept = zoneKept(river!, { ...NOWHERE, clusters: ["a1"] });
+    expect(kept).toEqual({ ...NOWHERE, clusters: ["a1"], zones: ["z1"] });
+    expect(chosenClusters(roots, kept, [river!])).toBe(2);
+    expect(toggled(roots, node("b"), kept).zones).toEqual(["z1"]);
+    expect(chosenClusters(roots, toggled(roots, node("b"), kept), [river!])).toBe(4);
+    expect(zoneKept(river!, kept).zones).toEqual([]);
   });
 });
 

@@ -26,9 +26,11 @@ export interface Choice {
   everywhere: boolean;
   areas: readonly string[];
   clusters: readonly string[];
+  /** Zones that are kept as zones; elsewhere a zone is a handle for its clusters of the moment. */
+  zones: readonly string[];
 }
-export const NOWHERE: Choice = { everywhere: false, areas: [], clusters: [] };
-export const EVERYWHERE: Choice = { everywhere: true, areas: [], clusters: [] };
+export const NOWHERE: Choice = { everywhere: false, areas: [], clusters: [], zones: [] };
+export const EVERYWHERE: Choice = { everywhere: true, areas: [], clusters: [], zones: [] };
 
 export interface TreeNode {
   kind: "area" | "cluster";
@@ -115,11 +117,19 @@ export function zoneToggled(roots: readonly TreeNode[], zone: Zone, choice: Choi
     : shortest(roots, add(choice, zone.nodes));
 }
 
-/** How many clusters are chosen. */
-export function chosenClusters(roots: readonly TreeNode[], choice: Choice): number {
+/** The choice after a click on a zone that is kept as a zone: whatever it holds later belongs to it, too. */
+export function zoneKept({ id }: Zone, choice: Choice): Choice {
+  const zones = choice.zones.includes(id) ? choice.zones.filter((each) => each !== id) : [...choice.zones, id];
+  return { ...choice, everywhere: false, zones };
+}
+
+/** How many clusters are chosen, those of chosen zones among them. */
+export function chosenClusters(roots: readonly TreeNode[], choice: Choice, zones: readonly Zone[] = []): number {
   const total = (list: readonly TreeNode[]): number =>
     list.reduce((sum, node) => sum + (isChosen(node, choice) ? node.clusters : total(node.children)), 0);
-  return choice.everywhere ? roots.reduce((sum, node) => sum + node.clusters, 0) : total(roots);
+  if (choice.everywhere) return roots.reduce((sum, node) => sum + node.clusters, 0);
+  const kept = zones.filter((zone) => choice.zones.includes(zone.id)).flatMap((zone) => zone.nodes);
+  return total(roots) + [...new Set(kept)].filter((node) => tickOf(node, choice) !== "all").length;
 }
 
 /** Nodes whose name (or that of something below) holds the words, without regard to diacritics. */
@@ -158,6 +168,7 @@ function add(choice: Choice, nodes: readonly TreeNode[]): Choice {
     everywhere: false,
     areas: [...new Set([...choice.areas, ...ids("area")])],
     clusters: [...new Set([...choice.clusters, ...ids("cluster")])],
+    zones: choice.zones,
   };
 }
 
@@ -169,7 +180,7 @@ function shortest(roots: readonly TreeNode[], choice: Choice): Choice {
     else node.children.forEach(visit);
   };
   roots.forEach(visit);
-  return add(NOWHERE, kept);
+  return add({ ...NOWHERE, zones: choice.zones }, kept);
 }
 
 /** Taking parts out of a chosen whole leaves their siblings. */
@@ -185,5 +196,5 @@ function without(roots: readonly TreeNode[], nodes: readonly TreeNode[], choice:
     else each.children.forEach((child) => visit(child, all));
   };
   for (const root of roots) visit(root, choice.everywhere);
-  return add(NOWHERE, kept);
+  return add({ ...NOWHERE, zones: choice.zones }, kept);
 }

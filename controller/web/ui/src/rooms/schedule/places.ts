@@ -32,8 +32,13 @@ export function ownerOf(
   areas: ReadonlyMap<string, Area>,
   clusters: ReadonlyMap<string, Cluster>,
   reach: Reach | undefined,
+  zones: ReadonlyMap<string, { area_id: string }> = new Map(),
 ): string | null {
-  const places = [...choice.areas, ...choice.clusters.map((id) => clusters.get(id)?.area_id ?? "")];
+  const places = [
+    ...choice.areas,
+    ...choice.clusters.map((id) => clusters.get(id)?.area_id ?? ""),
+    ...choice.zones.map((id) => zones.get(id)?.area_id ?? ""),
+  ];
   const ways = places.map((id) => upwards(id, areas)).filter((way) => way.length > 0);
   const common = (ways[0] ?? []).find((id) => ways.every((way) => way.includes(id)) && mayPlanIn(id, areas, reach));
   return common ?? ways[0]?.[0] ?? null;

@@ -74,7 +74,12 @@ export function draftOf(shape: shapes.ProgrammeView): Draft {
     late: shape.late?.kind ?? "join",
     lateMinutes: Math.max(1, Math.round((shape.late?.within_s ?? 600) / 60)),
     afterPreempt: shape.after_preempt ?? "resume",
-    choice: { ...NOWHERE, areas: shape.targets.areas ?? [], clusters: shape.targets.clusters ?? [] },
+    choice: {
+      ...NOWHERE,
+      areas: shape.targets.areas ?? [],
+      clusters: shape.targets.clusters ?? [],
+      zones: shape.targets.zones ?? [],
+    },
   };
 }
 
@@ -90,7 +95,8 @@ export function missingIn(draft: Draft): Missing[] {
   if (!isDay(draft.day) || !/^\d{2}:\d{2}/.test(draft.time)) found.push("time");
   if (pattern.repeats === "weekly" && pattern.weekdays.length === 0) found.push("weekdays");
   if (pattern.repeats === "rule" && !pattern.rrule.trim()) found.push("rrule");
-  if (choice.areas.length + choice.clusters.length === 0 && !choice.everywhere) found.push("where");
+  if (choice.areas.length + choice.clusters.length + choice.zones.length === 0 && !choice.everywhere)
+    found.push("where");
   return found;
 }
 
@@ -129,7 +135,11 @@ export function shapeOf(draft: Draft, areaId: string, before?: shapes.ProgrammeV
           chime_before: draft.chimeBefore ? "opening" : null,
           chime_after: draft.chimeAfter ? "closing" : null,
         },
-    targets: { areas: [...draft.choice.areas], clusters: [...draft.choice.clusters] },
+    targets: {
+      areas: [...draft.choice.areas],
+      clusters: [...draft.choice.clusters],
+      zones: [...draft.choice.zones],
+    },
     late: { kind: draft.late, within_s: draft.late === "play_full_within" ? draft.lateMinutes * 60 : null },
     after_preempt: draft.afterPreempt,
     overrun: before?.overrun ?? "let_finish",
