@@ -160,6 +160,8 @@ class RecordingRoutes:
             route("POST", f"{one}/decision", "decideRecording", approve, self.decide, body=Verdict,
                   returns=RecordingView, errors=(*missing, ConflictError, InvalidError),
                   summary="Approve or reject exactly these bytes; a browser's session must have heard them"),
+            route("POST", f"{one}/cancel", "cancelRecording", draft, self.cancel, returns=RecordingView,
+                  errors=(*missing, ConflictError), summary="End its processing, as if it had not been brought"),
             route("DELETE", one, "archiveRecording", draft, self.archive, errors=(*missing, ConflictError),
                   summary="Take it out of use"),
         )  # fmt: skip
@@ -225,6 +227,10 @@ class RecordingRoutes:
             must_have_heard=shown is not None and shown.cookie,
         )
         return self._view(entry)
+
+    async def cancel(self, call: Call[Empty, Empty]) -> RecordingView:
+        """End its processing."""
+        return self._view(await self._recordings.cancel(call.actor, call.path["recording_id"]))
 
     async def archive(self, call: Call[Empty, Empty]) -> None:
         """Take it out of use."""

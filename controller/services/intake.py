@@ -7,6 +7,7 @@ Rules kept here:
 2. At most :data:`WAITING` uploads wait; more are refused at the door with ``busy``.
 3. A database that is busy when the work is done is waited for; the work is not thrown away.
 4. One file's fault is that recording's verdict and nobody else's.
+5. What is cancelled ends: its process is killed, and nothing of it stays on the disk.
 
 Not here: decoding (:mod:`audio.ingest`), speaking (:mod:`audio.speech`), the rules of recordings
 (:mod:`controller.services.recordings`).
@@ -25,6 +26,7 @@ import structlog
 from audio.errors import AudioError
 from audio.ingest import Ingested, RefusedError
 from audio.speech import SpeechEngine
+from controller.services.endings import unless_ended
 from controller.services.errors import BusyError
 from controller.services.media_store import MediaStore
 from controller.store.errors import StoreBusyError
@@ -97,6 +99,7 @@ class Intake:
         self._keep_originals = keep_originals
         self._waiting: dict[str, Job] = {}
         self._arrived = asyncio.Event()
+        self._making: dict[str, tuple[Job, asyncio.Task[Ingested | Refusal]]] = {}
         self._progress: dict[str, Progress] = {}
 
     def require_place(self) -> None:
@@ -112,6 +115,16 @@ class Intake:
         """Queue a job; a newer upload for the same recording takes the place of one that still waits."""
         self._waiting[job.recording_id] = job
         self._arrived.set()
+
+    async def cancel(self, recording_id: str) -> None:
+        """End what is being done for a recording. When this returns it has ended."""
+        job = self._waiting.pop(recording_id, None)
+        if job is None and recording_id in self._making:
+            job, making = self._making[recording_id]
+            making.cancel()
+            await asyncio.wait([making])
+        if job is not None:
+            await self._drop(job)
 
     def progress(self, recording_id: str) -> Progress | None:
         """How far a recording is; None when nothing is being done for it."""
@@ -132,10 +145,15 @@ class Intake:
                 await self._arrived.wait()
             recording_id = next(iter(self._waiting))
             job = self._waiting.pop(recording_id)
+            making = asyncio.create_task(self._make(job), name=f"intake of {recording_id}")
+            self._making[recording_id] = job, making
             try:
-                await self._settle(job, await self._make(job))
+                verdict = await unless_ended(making)
             finally:
+                del self._making[recording_id]
                 self._progress.pop(recording_id, None)
+            if verdict is not None:
+                await self._settle(job, verdict)
 
     async def _make(self, job: Job) -> Ingested | Refusal:
         source = self._store.upload_path(job.name)
@@ -174,8 +192,10 @@ class Intake:
                 break
             except (StoreBusyError, BusyError):  # rule 3
                 await asyncio.sleep(_RETRY_S)
-        keep = job.recording_id if self._keep_originals and isinstance(verdict, Ingested) else None
-        await self._store.drop_upload(job.name, keep_as=keep)
+        await self._drop(job, keep=self._keep_originals and isinstance(verdict, Ingested))
+
+    async def _drop(self, job: Job, *, keep: bool = False) -> None:
+        await self._store.drop_upload(job.name, keep_as=job.recording_id if keep else None)
         if job.spoken is not None:
             await self._store.drop_upload(Path(job.name).with_suffix(".wav").name)
 

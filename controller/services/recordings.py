@@ -8,7 +8,9 @@ Rules kept here:
 3. Replacing the sound makes it another sound: the old approval says nothing about it, and plans leave it out until it
    is approved again.
 4. A recording that a programme uses is not archived.
-5. Who approves at the console has heard it (:mod:`controller.services.hearing`); who approves by a program vouches for
+5. What is being processed may be cancelled: then it is as if nobody had brought it. What was to be replaced is there
+   again, with what was decided about it; what nothing uses leaves the library.
+6. Who approves at the console has heard it (:mod:`controller.services.hearing`); who approves by a program vouches for
    that, and the audit log tells the two apart.
 
 Not here: how files become sound (:mod:`controller.services.intake`).
@@ -20,6 +22,8 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
+
+from sqlmodel import col, select
 
 from audio.ingest import Ingested
 from audio.speech import MAX_TEXT, SpeechEngine
@@ -36,6 +40,9 @@ from schedules.instants import SAMPLE_RATE
 
 _TEXT_SUFFIX: Final = ".txt"
 _NOTHING: Final = slice(0, 0)
+#: What belongs to the sound of a recording, and where it lies in the report while another sound is made.
+_SOUND: Final = {"state", "sha256", "frames", "bytes", "report", "original_name"}
+_BEFORE: Final = "before"
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,16 +215,40 @@ class RecordingService:
         await self._store.receive(recording_id, upload.body, upload.announced)
         async with self._db.transaction(actor) as tx:
             row = await tx.session.get_one(tables.Recording, recording_id)
-            before = row.sha256
-            row.sqlmodel_update(
-                {"state": "processing", "sha256": None, "frames": None, "bytes": None, "report": {},
-                 "original_name": original_name}
-            )  # fmt: skip
+            before = row.model_dump(include=_SOUND)
+            nothing = {"state": "processing", "sha256": None, "frames": None, "bytes": None}
+            row.sqlmodel_update({**nothing, "report": {_BEFORE: before}, "original_name": original_name})
             tx.session.add(row)
-            tx.audit("recording.replace", recording_id, {"before": before, "original_name": original_name})
+            tx.audit("recording.replace", recording_id, {"before": before["sha256"], "original_name": original_name})
             replaced = self._publish(tx, row, None)
             tx.on_commit(lambda: self.intake.put(Job(recording_id, recording_id)))
         return replaced
+
+    async def cancel(self, actor: Actor, recording_id: str) -> RecordingEntry:
+        """End the processing (rule 5). When this returns its process has ended, and its upload is gone.
+
+        Raises:
+            ConflictError: ``not_processing``: it is done.
+            NotFoundError, ForbiddenError: it is not there, or not theirs to change.
+        """
+        entry = self._catalogue.recording(recording_id)
+        self._directory.require(actor, Permission.DRAFT, entry.area_id)
+        async with self._db.transaction(actor) as tx:
+            row = await tx.session.get_one(tables.Recording, recording_id)
+            if row.state != "processing":
+                raise ConflictError("there is nothing to cancel: it is processed already", code="not_processing")
+            decision = None
+            if _BEFORE in row.report:
+                row.sqlmodel_update(row.report[_BEFORE])
+                decision = await _last_decision(tx, row)
+            else:
+                used = self._catalogue.uses_of(recording_id) or self.templates_of(recording_id)
+                row.state = "refused" if used else "archived"
+                row.report = {"ok": False, "code": "cancelled", "reason": "somebody cancelled it"}
+            tx.session.add(row)
+            tx.audit("recording.cancel", recording_id, {"title": row.title})
+            await self.intake.cancel(recording_id)
+            return self._publish(tx, row, decision)
 
     async def change(
         self, actor: Actor, recording_id: str, *, title: str | None = None, language: str | None = None
@@ -421,6 +452,13 @@ def _job_of(entry: RecordingEntry) -> Job:
     if isinstance(spoken, str):
         return Job(entry.id, entry.id + _TEXT_SUFFIX, spoken)
     return Job(entry.id, entry.id)
+
+
+async def _last_decision(tx: Transaction, row: tables.Recording) -> Decision | None:
+    approval = tables.Approval
+    about = select(approval).where(col(approval.recording_id) == row.id, col(approval.sha256) == row.sha256)
+    found = (await tx.session.exec(about.order_by(col(approval.id).desc()).limit(1))).first()
+    return None if found is None else Decision.of(found)
 
 
 def _check_language(language: str | None) -> None:

@@ -20,7 +20,8 @@ AuditAction = Literal[
     "cluster.create", "cluster.change", "cluster.volume", "cluster.delete",
     "agent.provision", "agent.enrol", "agent.approve", "agent.move", "agent.revoke",
     # what is prepared
-    "recording.create", "recording.ready", "recording.refused", "recording.change", "recording.replace",
+    "recording.create", "recording.ready", "recording.refused", "recording.cancel",
+    "recording.change", "recording.replace",
     "recording.approve", "recording.reject", "recording.archive", "recording.restore",
     "source.create", "source.change", "source.archive", "source.lost", "source.back",
     "programme.create", "programme.change", "programme.change_one", "programme.split", "programme.join",
@@ -42,5 +43,6 @@ AuditAction = Literal[
     "warning_source.revoke_token", "warning_source.demote", "warning_source.restore",
     "cap.publish",
     # the house
-    "backup.make", "backup.download",
+    "backup.make",
+    "backup.cancel", "backup.download",
 ]  # fmt: skip

@@ -100,6 +100,16 @@ def test_a_text_is_tried_out_and_becomes_a_recording(come: Come) -> None:
     row = page.get_by_role("table").get_by_role("row", name="Mời họp thôn")
     expect(row.get_by_text("Chờ phê duyệt")).to_be_visible(timeout=30_000)
 
+    page.get_by_role("button", name="Đọc văn bản").click()
+    dialog.get_by_label("Tên").fill("Dán nhầm cả báo cáo")
+    dialog.get_by_label("Văn bản").fill("Kính mời bà con đến nhà văn hóa họp thôn. " * 400)  # minutes of work
+    dialog.get_by_role("button", name="Tạo bản thu").click()
+    page.get_by_role("table").get_by_role("link", name="Dán nhầm").click()
+    officer.shot("library-processing")
+    page.get_by_role("button", name="Thôi").click()
+    expect(page.get_by_text("Đã hủy xử lý “Dán nhầm cả báo cáo”")).to_be_visible()
+    expect(page.get_by_role("table").get_by_role("link", name="Dán nhầm")).to_have_count(0)
+
 
 def test_a_recording_is_made_put_away_and_brought_back(come: Come) -> None:
     officer = come("bientap")

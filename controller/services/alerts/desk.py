@@ -13,8 +13,8 @@ Rules kept here:
 6. An alert that takes the place of others ends them where it sounds, in the same decision (model, rule 3). That needs
    no further right: whoever may let it sound there may.
 
-Not here: rights (:mod:`…alerts.gate`), sound (:mod:`…alerts.composing`), time passing (:mod:`…alerts.tending`), the
-wires (:mod:`controller.services.dispatch`).
+Not here: rights (:mod:`…alerts.gate`), sound (:mod:`…alerts.composing`, made by :mod:`…alerts.preparing`), time passing
+(:mod:`…alerts.tending`), the wires (:mod:`controller.services.dispatch`).
 """
 
 from __future__ import annotations
@@ -25,11 +25,8 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
 from weakref import WeakValueDictionary
 from zoneinfo import ZoneInfo
-
-import structlog
 
 from controller.services.alerts import places
 from controller.services.alerts.board import Board
@@ -52,6 +49,7 @@ from controller.services.alerts.model import (
 )
 from controller.services.alerts.notices import NoticeBook
 from controller.services.alerts.places import Places
+from controller.services.alerts.preparing import Preparer
 from controller.services.alerts.records import DRAFTS
 from controller.services.alerts.register import AlertRegister, Used
 from controller.services.alerts.review import Asked, Facts, Replaced, Review, make_review
@@ -60,18 +58,13 @@ from controller.services.alerts.templates import TemplateBook
 from controller.services.alerts.watch import BoardRoom
 from controller.services.context import SYSTEM, Actor, Clock, Permission
 from controller.services.directory import Directory
-from controller.services.errors import BusyError, ConflictError, ForbiddenError, InvalidError, ServiceError
+from controller.services.errors import ConflictError, ForbiddenError, InvalidError
 from controller.store.ids import new_id
 from schedules.instants import frames_of
 from schedules.ladder import Priority
 
 #: Told of an alert right after its orders are on their way (issued, extended), or after its cancel twin is (cancelled).
 AlertListener = Callable[[Alert], None]
-#: Alerts whose speech may wait to be made.
-PREPARING: Final = 20
-_WORKERS: Final = 2
-
-_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +114,14 @@ class AlertDesk:
         self._gate = Gate(directory)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._codes: dict[str, str] = {}
-        self._preparing: asyncio.Queue[str] = asyncio.Queue(PREPARING)
+        self._preparer = Preparer(
+            composer=composer,
+            register=register,
+            sender=sender,
+            turn=self.turn,
+            arm=lambda spoken: self._armed(spoken, self._codes[spoken.id]),
+            clock=clock,
+        )
         self.on_issued: list[AlertListener] = []
         self.on_extended: list[AlertListener] = []
         self.on_cancelled: list[AlertListener] = []
@@ -219,15 +219,15 @@ class AlertDesk:
         looked = self._look(actor, draft)
         self._gate.admit_composed(actor, now)
         alert = self._composed(actor, draft, looked, now)
-        if looked.content.to_speak and self._preparing.full():
-            raise BusyError("too many alerts are being prepared; try again in a moment", code="too_many_preparing")
+        if looked.content.to_speak:
+            self._preparer.require_place()
         code = new_code()
         if not looked.content.to_speak:
             alert = self._armed(alert, code)
         await self.sender.record(act, alert)
         self._remember(alert.id, code)
         if looked.content.to_speak:
-            await self._preparing.put(alert.id)  # bounded: the workers give every speech up after a while
+            await self._preparer.put(alert.id)
         return Composed(alert, code)
 
     def _remember(self, alert_id: str, code: str) -> None:
@@ -333,6 +333,7 @@ class AlertDesk:
             over = replace(alert, state=ended, ended=Step(_person(actor), self._clock.now(), reason.strip()))
             if alert.state.waiting:
                 await self.sender.record(Act(step, actor, idempotency_key), over)
+                self._preparer.cancel(alert_id)
                 return over
             if not alert.state.given and not alert.stopped:
                 raise ConflictError(f"this alert is {alert.state} already", code=f"alert_{alert.state}")
@@ -363,9 +364,7 @@ class AlertDesk:
 
     async def run(self) -> None:
         """Make the speech of text alerts until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for number in range(_WORKERS):
-                group.create_task(self._prepare(), name=f"alert-speech-{number}")
+        await self._preparer.run()
 
     def tell_superiors(self, alert: Alert) -> None:
         """Notices about an alert that one person, or a policy, gave alone."""
@@ -435,41 +434,6 @@ class AlertDesk:
             code_sha256=code_hash(alert.id, code),
             code_expires=self._clock.now() + TOKEN_LIFE,
         )
-
-    async def _prepare(self) -> None:
-        while True:
-            alert_id = await self._preparing.get()
-            alert = self.register.alerts.get(alert_id)
-            if alert is not None and alert.state is AlertState.COMPOSED:
-                try:
-                    await self._arm_spoken(alert)
-                except BusyError as error:  # the disk: a person composes it again
-                    _log.error("alert_not_armed", alert=alert_id, why=error.detail)
-
-    async def _arm_spoken(self, alert: Alert) -> None:
-        act, ready = await self._spoken(alert)
-        async with self.turn(alert.id):
-            if self.register.get(alert.id).state is not AlertState.COMPOSED:
-                return  # somebody cancelled it meanwhile
-            if act.step == "arm":
-                ready = self._armed(ready, self._codes[alert.id])
-            await self.sender.record(act, ready)
-
-    async def _spoken(self, alert: Alert) -> tuple[Act, Alert]:
-        actor = Actor(alert.composed.by.user_id, alert.composed.by.name)
-        try:
-            message, twin = await self._composer.speak(alert.draft, alert.title)
-            content = Content(alert.title, alert.category, alert.repetition, message, twin)
-            found = Places(alert.clusters)
-            length = self._composer.require_playable(content, found, alert.draft, self._clock.now() + LEAD)
-        except ServiceError as error:
-            failed = replace(alert, state=AlertState.EXPIRED, fault=f"{error.code}: {error.detail}")
-            return Act("fail", actor), failed
-        except OSError as error:
-            _log.error("alert_not_spoken", alert=alert.id, why=str(error))
-            fault = "storage_failing: its speech could not be stored; use a template, or free the disk"
-            return Act("fail", actor), replace(alert, state=AlertState.EXPIRED, fault=fault)
-        return Act("arm", actor), replace(alert, message=message, twin=twin, length=frames_of(length))
 
     def _done_by(self, actor: Actor, alert: Alert, key: str | None, step: str) -> bool:
         """Whether this very person took this very step before: a double click, a retry, another tab."""

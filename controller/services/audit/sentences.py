@@ -74,6 +74,7 @@ PHRASES: Final[Mapping[AuditAction, Phrase]] = {
     "recording.create": Phrase("recordings", "Đưa vào kho bản thu {it}", "Brought in the recording {it}"),
     "recording.ready": Phrase("recordings", "Xử lý xong bản thu {it}", "The recording {it} is ready"),
     "recording.refused": Phrase("recordings", "Không đọc được bản thu {it}", "Could not read the recording {it}"),
+    "recording.cancel": Phrase("recordings", "Hủy xử lý bản thu {it}", "Cancelled the processing of recording {it}"),
     "recording.change": Phrase("recordings", "Sửa thông tin bản thu {it}", "Changed what the recording {it} is called"),
     "recording.replace": Phrase("recordings", "Thay âm thanh của bản thu {it}", "Replaced the sound of recording {it}"),
     "recording.approve": Phrase("recordings", "Phê duyệt bản thu {it}", "Approved the recording {it}"),
@@ -102,7 +103,11 @@ PHRASES: Final[Mapping[AuditAction, Phrase]] = {
     "programme.withdraw_one": Phrase(
         "programmes", "Bỏ một buổi ({recurrence}) của {it}", "Left out one occurrence ({recurrence}) of {it}"
     ),
-    "order.stop": Phrase("orders", "DỪNG phát[ tại {places}]", "STOPPED all sound[ at {places}]"),
+    "order.stop": Phrase(
+        "orders",
+        "DỪNG phát[ tại {places}][, giữ im lặng {hold_s} giây]",
+        "STOPPED all sound[ at {places}][, kept silent for {hold_s} seconds]",
+    ),
     "order.release": Phrase("orders", "Cho phát lại[ tại {places}]", "Let sound again[ at {places}]"),
     "order.withdraw": Phrase(
         "orders",
@@ -210,5 +215,6 @@ PHRASES: Final[Mapping[AuditAction, Phrase]] = {
     ),
     "cap.publish": Phrase("alerts", "Công bố cảnh báo {it} dạng CAP", "Published the alert {it} as CAP"),
     "backup.make": Phrase("house", "Sao lưu hệ thống", "Made a backup"),
+    "backup.cancel": Phrase("house", "Hủy việc tạo bản sao lưu", "Cancelled a backup"),
     "backup.download": Phrase("house", "Tải bản sao lưu[ {name}]", "Downloaded the backup[ {name}]"),
 }

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import io
+import random
+import wave
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 
+from audio.ingest import Ingestor
 from controller.services.chimes import ensure_chimes
 from controller.services.context import Actor, Role, RoleGrant
 from controller.services.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
-from controller.services.intake import WAITING, Job
+from controller.services.intake import WAITING, Job, Progress
 from controller.services.media_store import DiskFullError, MediaStore, UploadTooLargeError
 from controller.services.recordings import NewRecording, Upload
 from tests.unit.controller.air_kit import ADMIN, open_stage, until
@@ -175,6 +181,90 @@ async def test_text_is_spoken_by_the_engine_that_is_always_there(tmp_path: Path)
             with pytest.raises(InvalidError) as caught:
                 await stage.air.recordings.create_spoken(ADMIN, NewRecording(area, "t", language), text)
             assert caught.value.code == code
+
+
+async def test_what_is_cancelled_ends_and_leaves_nothing(tmp_path: Path) -> None:
+    async with open_stage(tmp_path) as stage:
+        area, recordings = await stage.area(), stage.air.recordings
+        stage.ingestor.gate.clear()
+        first, second = [
+            await recordings.create(ADMIN, NewRecording(area, name), Upload(chunks(name.encode()))) for name in "ab"
+        ]
+        await until(lambda: recordings.progress(first.id) == Progress("decoding", 0.5))
+        reader = Actor("us_reader", "reader", (RoleGrant(Role.APPROVER, area),))
+        with pytest.raises(ForbiddenError):
+            await recordings.cancel(reader, first.id)
+        for each in (second, first):  # one that waits, one that is worked on
+            assert (await recordings.cancel(ADMIN, each.id)).state == "archived"
+            assert recordings.progress(each.id) is None
+        assert recordings.readable(ADMIN) == []
+        assert _left(tmp_path) == []
+        with pytest.raises(ConflictError) as caught:
+            await recordings.cancel(ADMIN, first.id)
+        assert caught.value.code == "not_processing"
+        stage.ingestor.gate.set()  # and the next one has its turn
+        assert (await stage.recording(area, b"next")).state == "ready"
+
+
+async def test_a_replacement_that_is_cancelled_leaves_what_was_there(tmp_path: Path) -> None:
+    async with open_stage(tmp_path) as stage:
+        recordings = stage.air.recordings
+        entry = await stage.recording(await stage.area(), b"first")
+        stage.ingestor.gate.clear()
+        await recordings.replace(ADMIN, entry.id, Upload(chunks(b"second")), "again.mp3")
+        await until(lambda: recordings.progress(entry.id) == Progress("decoding", 0.5))
+        assert await recordings.cancel(ADMIN, entry.id) == entry
+        assert entry.approval is not None
+        assert _left(tmp_path) == []
+    async with open_stage(tmp_path) as again:
+        assert again.air.catalogue.recordings[entry.id] == entry
+
+
+async def test_what_a_template_waits_for_stays_as_refused(tmp_path: Path) -> None:
+    async with open_stage(tmp_path) as stage:
+        recordings = stage.air.recordings
+        recordings.used_by.append(lambda _: ("Lũ",))
+        stage.ingestor.gate.clear()
+        made = await recordings.create(ADMIN, NewRecording(await stage.area(), "Lũ"), Upload(chunks(b"x")))
+        cancelled = await recordings.cancel(ADMIN, made.id)
+        assert (cancelled.state, cancelled.report["code"]) == ("refused", "cancelled")
+
+
+async def test_cancelling_kills_the_decoder_and_the_voice(tmp_path: Path) -> None:
+    """With the real ones: no process is left, and no file."""
+    async with open_stage(tmp_path) as stage:
+        area, recordings = await stage.area(), stage.air.recordings
+        long = wav(seconds=1200)
+        recordings.intake._ingestor = Ingestor(work_dir=stage.air.store.uploads)
+        spoken = await recordings.create_spoken(ADMIN, NewRecording(area, "Đọc", "vi"), "Mời bà con nghe. " * 1500)
+        decoded = await recordings.create(ADMIN, NewRecording(area, "Dài"), Upload(chunks(long)))
+        for each, worker in ((spoken, "audio.speech.worker"), (decoded, "audio.ingest.worker")):
+            await until(partial(_runs, worker), within=30)
+            assert (await recordings.cancel(ADMIN, each.id)).state == "archived"
+            assert not _runs(worker)
+        assert _left(tmp_path) == []
+
+
+def wav(*, seconds: int, rate: int = 8_000) -> bytes:
+    """So much noise."""
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(random.Random(1).randbytes(2 * rate * seconds))
+    return out.getvalue()
+
+
+def _runs(program: str) -> bool:
+    """Whether a child of this process runs it."""
+    found = psutil.Process().children(recursive=True)
+    return any(program in each.cmdline() for each in found if each.status() != psutil.STATUS_ZOMBIE)
+
+
+def _left(folder: Path) -> list[str]:
+    """Files of work that is not done."""
+    return sorted(path.name for path in (folder / "uploads").rglob("*") if path.is_file())
 
 
 async def test_chimes_are_made_once_and_found_again(tmp_path: Path) -> None:

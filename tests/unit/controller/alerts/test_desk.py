@@ -385,6 +385,37 @@ async def test_words_are_spoken_while_composing_and_approved_by_who_confirms(tmp
         assert refused.value.code == "no_voice"
 
 
+class Mumbler(Talker):
+    """Begins to speak, and would never end."""
+
+    def __init__(self) -> None:
+        self.speaking = 0
+
+    async def speak(self, text: str, out: Path, *, language: str | None = None) -> Frames:
+        self.speaking += 1
+        try:
+            return await asyncio.Future()
+        finally:
+            self.speaking -= 1
+
+
+async def test_the_speech_of_a_cancelled_alert_ends_and_the_next_one_is_spoken(tmp_path: Path) -> None:
+    async with open_hall(tmp_path) as hall:
+        speaker, mumbler = hall.desk._composer._speaker, Mumbler()
+        draft = hall.draft(kind=AlertKind.TEXT, template=None, title="Vỡ đập", words=(Words("vi", "Chạy ngay"),))
+        speaker._engine = mumbler
+        stuck = [await hall.desk.compose(hall.lan, replace(draft, title=name)) for name in "abc"]  # more than speak
+        await until(lambda: mumbler.speaking == 2)
+        for each in stuck:
+            assert (await hall.desk.cancel(hall.lan, each.alert.id)).state is AlertState.CANCELLED
+        await until(lambda: mumbler.speaking == 0)
+        assert list((tmp_path / "uploads").glob("alert-*")) == []
+        speaker._engine = Talker()
+        composed = await hall.desk.compose(hall.lan, draft)
+        await until(lambda: hall.desk.get(hall.lan, composed.alert.id).state is AlertState.ARMED)
+        assert {hall.desk.get(hall.lan, each.alert.id).state for each in stuck} == {AlertState.CANCELLED}
+
+
 class Couple(Talker):
     """Speaks when two speak at once, and refuses one word."""
 

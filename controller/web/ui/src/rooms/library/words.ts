@@ -54,6 +54,7 @@ export const t = words({
       peak_limited: "Có chỗ vọt to nên không nâng được bằng các bản tin khác; khi phát có thể hơi nhỏ.",
     },
     refusal: {
+      cancelled: "Đã hủy giữa chừng. Tải lên lại nếu vẫn cần.",
       not_audio: "Đây không phải tệp âm thanh đọc được. Lưu lại thành MP3 hoặc WAV rồi tải lên.",
       no_audio_track: "Tệp chỉ có hình, không có tiếng.",
       unreadable: "Không giải mã được tiếng trong tệp này. Lưu lại thành MP3 hoặc WAV.",
@@ -78,6 +79,7 @@ export const t = words({
     renameHint: "Đổi tiếng thì phải phê duyệt lại, vì tiếng quyết định cụm loa nào phát.",
     save: "Lưu",
     cancel: "Hủy",
+    cancelled: (title: string) => `Đã hủy xử lý “${title}”`,
     saved: "Đã lưu",
     replace: "Thay tệp khác",
     replaceTitle: "Thay âm thanh?",
@@ -215,6 +217,7 @@ export const t = words({
       peak_limited: "Its peaks leave no room to make it as loud as other bulletins; it may sound a little soft.",
     },
     refusal: {
+      cancelled: "It was cancelled. Upload it again if it is still wanted.",
       not_audio: "This is no sound file that can be read. Save it as MP3 or WAV and upload that.",
       no_audio_track: "The file has pictures and no sound.",
       unreadable: "The sound in this file cannot be decoded. Save it as MP3 or WAV.",
@@ -239,6 +242,7 @@ export const t = words({
     renameHint: "Another language needs another approval, for it decides which clusters sound it.",
     save: "Save",
     cancel: "Cancel",
+    cancelled: (title) => `The processing of “${title}” was cancelled`,
     saved: "Saved",
     replace: "Replace the file",
     replaceTitle: "Replace the sound?",

@@ -10,7 +10,7 @@ it("a recording is approved when somebody said so", () => {
     [
       undefined,
       recording({ state: "processing" }),
-      recording({ state: "failed" }),
+      recording({ state: "refused" }),
       recording({}),
       recording({ decision: { approved: true } }),
       recording({ decision: { approved: false } }),

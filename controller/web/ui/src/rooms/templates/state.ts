@@ -16,7 +16,7 @@ export type Voice = keyof typeof t.recording;
 /** Where a recording of words stands; undefined while it is not loaded. */
 export function voiceOf(recording: shapes.RecordingView | undefined): Voice {
   if (!recording || recording.state === "processing") return "processing";
-  if (recording.state === "failed") return "failed";
+  if (recording.state !== "ready") return "failed";
   if (recording.decision === null) return "ready";
   return recording.decision.approved ? "approved" : "rejected";
 }
