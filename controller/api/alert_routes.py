@@ -23,7 +23,7 @@ from controller.api.alert_shapes import (
 )
 from controller.api.languages import tongue_of
 from controller.api.routing import Call, Route, route
-from controller.api.schema import Empty, Instant, Page, PageQuery, Schema, paginate
+from controller.api.schema import Empty, Instant, OptionalReason, Page, PageQuery, Schema, paginate
 from controller.services.alerts.board import Board, unaware
 from controller.services.alerts.call_sheet import as_html, as_text, make_sheet
 from controller.services.alerts.desk import AlertDesk
@@ -58,7 +58,7 @@ class ConfirmShape(Schema):
 class OverrideShape(Schema):
     """The composer's yes alone."""
 
-    reason: str = Field(min_length=3, max_length=500, description="Why nobody else can confirm it")
+    reason: OptionalReason = Field(min_length=3, description="Why nobody else can confirm it")
 
 
 class ExtendShape(Schema):
@@ -71,7 +71,7 @@ class CancelShape(Schema):
     """Why it ends."""
 
     all_clear: bool = Field(default=False, description="Send the all-clear template instead of the cancel message")
-    reason: str = Field("", max_length=500)
+    reason: OptionalReason = ""
 
 
 class Since(Schema):

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from controller.api.order_routes import ScopeShape
-from controller.api.schema import Id, Instant, Line, OptionalLine, Schema
+from controller.api.schema import PROSE, Id, Instant, Line, OptionalLine, Schema
 from controller.services.alerts.board import Board, Row, unaware
 from controller.services.alerts.model import (
     DEFAULT_GAP,
@@ -39,15 +39,7 @@ _GAP_S = int(DEFAULT_GAP.total_seconds())
 
 Figure = Annotated[str, StringConstraints(min_length=3, max_length=20_000, pattern=r"^[0-9eE+\-., ]+$")]
 Tag = Annotated[str, StringConstraints(min_length=2, max_length=35, pattern=r"^[A-Za-z0-9-]+$")]
-Said = Annotated[
-    str,
-    StringConstraints(
-        strip_whitespace=True,
-        min_length=1,
-        max_length=2_000,
-        pattern=r"^[^\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]+$",
-    ),
-]
+Said = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2_000, pattern=PROSE)]
 Code = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20)]
 CategoryName = Literal[
     "flood", "flash_flood", "storm", "landslide", "fire", "dam_release", "evacuation", "all_clear", "custom"

@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints
 
 from controller.api.recording_routes import Language
 from controller.api.routing import Call, Route, route
-from controller.api.schema import Empty, Schema
+from controller.api.schema import PROSE, Empty, Schema
 from controller.services.context import Permission
 from controller.services.errors import BusyError, ConflictError, ForbiddenError, InvalidError, NotFoundError
 from controller.services.recordings import RecordingService
@@ -50,7 +50,7 @@ class TrialText(Schema):
     """A text to try out."""
 
     language: Language = "vi"
-    text: Annotated[str, StringConstraints(min_length=1, max_length=MAX_TRIED)]
+    text: Annotated[str, StringConstraints(min_length=1, max_length=MAX_TRIED, pattern=PROSE)]
 
 
 class LibraryRoutes:

@@ -11,7 +11,18 @@ from pydantic import Field, StringConstraints, ValidationError
 from audio.speech import MAX_TEXT
 from controller.api.credentials import credential_of
 from controller.api.routing import Call, Route, route
-from controller.api.schema import Empty, Id, Line, OptionalLine, Page, PageQuery, Schema, paginate
+from controller.api.schema import (
+    PROSE,
+    Empty,
+    Id,
+    Line,
+    OptionalLine,
+    OptionalReason,
+    Page,
+    PageQuery,
+    Schema,
+    paginate,
+)
 from controller.api.uploads import Received, receiving
 from controller.services.catalogue import Catalogue, RecordingEntry
 from controller.services.context import Permission
@@ -52,7 +63,7 @@ class SpokenText(Schema):
     area_id: Id
     title: Line
     language: Language = "vi"
-    text: Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT)]
+    text: Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT, pattern=PROSE)]
 
 
 class RecordingChange(Schema):
@@ -71,7 +82,7 @@ class Verdict(Schema):
 
     sha256: Sha256
     decision: Literal["approved", "rejected"]
-    reason: OptionalLine = Field("", description="Needed for a rejection")
+    reason: OptionalReason = Field("", description="Needed for a rejection")
 
 
 class ProgressView(Schema):

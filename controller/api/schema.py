@@ -20,18 +20,18 @@ from controller.services.errors import FieldProblem, InvalidError
 PAGE_MAX = 500
 PAGE_DEFAULT = 100
 
-#: One line for people: a name, a title. No signs that turn the reading order around: what is confirmed reads as sent.
-Line = Annotated[
-    str,
-    StringConstraints(
-        strip_whitespace=True, min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f\u2028-\u202e\u2066-\u2069]+$"
-    ),
-]
+#: What a line for people is made of. No signs that turn the reading order around: what is confirmed reads as sent.
+LINE: Final = r"^[^\x00-\x1f\x7f\u2028-\u202e\u2066-\u2069]*$"
+#: What a text of several lines is made of.
+PROSE: Final = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069]*$"
+#: One line for people: a name, a title.
+Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120, pattern=LINE)]
 #: A line that may be empty.
-OptionalLine = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, max_length=200, pattern=r"^[^\x00-\x1f\x7f\u2028-\u202e\u2066-\u2069]*$"),
-]
+OptionalLine = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200, pattern=LINE)]
+#: Why somebody did something; it is kept, and shown. Whoever presses Enter while writing it is not refused.
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=PROSE)]
+#: A reason that may be left out.
+OptionalReason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500, pattern=PROSE)]
 #: An id of something.
 Id = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from controller.api.credentials import credential_of
 from controller.api.me_view import Me, me_of
 from controller.api.routing import Access, Call, Route, route
-from controller.api.schema import Empty, Line, Page, PageQuery, Schema, paginate
+from controller.api.schema import Empty, Line, OptionalLine, Page, PageQuery, Schema, paginate
 from controller.services.accounts import AccountService
 from controller.services.directory import Directory, TokenEntry
 from controller.services.errors import (
@@ -30,7 +30,7 @@ class LoginRequest(Schema):
     name: str = Field(min_length=1, max_length=120)
     password: str = Field(min_length=1, max_length=MAX_LENGTH)
     code: str | None = Field(None, max_length=40, description="Of the authenticator app, or a recovery code")
-    label: str = Field("", max_length=80, description="What this session is, for the list of sessions")
+    label: OptionalLine = Field("", description="What this session is, for the list of sessions")
 
 
 class TokenView(Schema):

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from cryptography import x509
 from pydantic import Field, StringConstraints
 
-from controller.api.schema import Id, Line, Patch, Schema
+from controller.api.schema import LINE, PROSE, Id, Line, Patch, Reason, Schema
 from controller.feeds.addresses import MAX_URL
 from controller.services.warnings import SourceEntry, SourceHealth, TokenEntry, WarningEntry, WarningPolicy, fingerprint
 from controller.services.warnings.polling import PollState
@@ -17,9 +17,7 @@ from controller.services.warnings.source_checks import INTERVAL_RANGE, MAX_CERTI
 
 Address = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_URL)]
 Pem = Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
-_TEXT = r"^[^\x00-\x1f\x7f\u2028-\u202e\u2066-\u2069]+$"
-Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=_TEXT)]
-_Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=_TEXT)]
+_Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=LINE)]
 Interval = Annotated[int, Field(ge=INTERVAL_RANGE[0], le=INTERVAL_RANGE[1], description="Seconds between two looks")]
 
 
@@ -268,7 +266,7 @@ class ChosenWords(Schema):
     language: Annotated[
         str, StringConstraints(min_length=2, max_length=35, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*$")
     ]
-    text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2_000)]
+    text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2_000, pattern=PROSE)]
 
 
 class Acceptance(Schema):

@@ -276,6 +276,7 @@ class OrderDesk:
             actor=actor.audit_name,
             life=request.within,
             details={
+                "title": title,
                 "recordings": list(request.recordings),
                 "rule": rule_id,
                 "again": request.again,

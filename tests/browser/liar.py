@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import secrets
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -48,15 +48,22 @@ from schedules.ladder import Priority
 M = TypeVar("M", bound=Message)
 _ANSWER_S: Final = 10.0
 _SHORT: Final = 100
+_LONG: Final = 120
+_RECORDS: Final = 10
+#: A fault is believed when it was told so often in a row; then every few seconds.
+_READINGS: Final = 3
+_HEARTBEAT_S: Final = 5.0
 _FAULTS: Final = ("output_failed", "disk_full", "clock_lost", "media_failed")
 
 
 class LyingBox:
     """Online while the block lasts; its lies have been taken (its records acknowledged) when the block begins."""
 
-    def __init__(self, card: Mapping[str, Any], lies: Sequence[str]) -> None:
+    def __init__(self, card: Mapping[str, Any], lie: Callable[[str, int], str]) -> None:
+        """Prepare; ``lie("Fault.detail", 120)``: what it says there, in so many letters."""
         self._card = card
-        self._lies = tuple(lies)
+        self._lie = lie
+        self._software = lie("software", _SHORT)
         self._key = SigningKey.generate()
         self._told = threading.Event()
         self._error: BaseException | None = None
@@ -105,25 +112,28 @@ class LyingBox:
             trust = TrustedState(self.id, root)
             handshake = AgentHandshake(
                 self._key, trust, certificate=socket.certificate, nonce=secrets.token_bytes(NONCE_BYTES),
-                software=self._lies[0][:_SHORT],
+                software=self._software,
             )  # fmt: skip
             await socket.send(encode(handshake.hello()))
             proof = handshake.on_challenge(await _expect(socket, Challenge), now=datetime.now(UTC))
             await socket.send(encode(proof.auth))
             await _expect(socket, Welcome)
             await _expect(socket, PlanOffer)
-            for message in self._messages():
+            status, *others = self._messages()
+            for message in (*[status] * _READINGS, *others):
                 await socket.send(encode(message))
             await _expect(socket, RecordsAck)
             self._told.set()
-            while True:
-                await socket.receive()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_say_again(socket, status))
+                while True:
+                    await socket.receive()
 
     async def _enrol(self, transport: Transport, address: Address) -> bytes:
         socket = await transport.open(address, "enrol")
         side = AgentToken(
             self._key, root=str(self._card["root"]), token=str(self._card["tokens"][0]),
-            certificate=socket.certificate, nonce=secrets.token_bytes(NONCE_BYTES), software=self._lies[0][:_SHORT],
+            certificate=socket.certificate, nonce=secrets.token_bytes(NONCE_BYTES), software=self._software,
         )  # fmt: skip
         await socket.send(encode(side.hello()))
         challenge = await _expect(socket, Challenge)
@@ -134,19 +144,29 @@ class LyingBox:
 
     def _messages(self) -> Sequence[Message]:
         now = datetime.now(UTC)
-        lies = self._lies
+        lie = self._lie
+        output = lie("Health.output_name", _SHORT)
         status = Status(
             at=now,
-            health=Health(uptime_s=1, clock=ClockState.READY, output=OutputState.FAILED, output_name=lies[1][:_SHORT]),
-            sounding=SoundingState(title=lies[2], priority=Priority.PROGRAMME, since=now),
-            sync=SyncState(timing=SyncTiming.DEGRADED, reason=lies[3][:_SHORT]),
-            faults=tuple(Fault(code=code, detail=lie, since=now) for code, lie in zip(_FAULTS, lies, strict=False)),
+            health=Health(uptime_s=1, clock=ClockState.READY, output=OutputState.FAILED, output_name=output),
+            sounding=SoundingState(title=lie("Sounding.title", _LONG), priority=Priority.PROGRAMME, since=now),
+            sync=SyncState(timing=SyncTiming.DEGRADED, reason=lie("Sync.reason", _SHORT)),
+            faults=tuple(Fault(code=code, detail=lie("Fault.detail", _LONG), since=now) for code in _FAULTS),
         )
+        titles = [lie("PlayRecord.title", _LONG) for _ in range(_RECORDS)]
         records = Records(
-            journal=secrets.token_hex(16), records=tuple(_record(seq, lie, now) for seq, lie in enumerate(lies, 1))
+            journal=secrets.token_hex(16),
+            records=tuple(_record(seq, title, now) for seq, title in enumerate(titles, 1)),
         )
-        events = tuple(Event(code="media_corrupt", detail=lie, at=now) for lie in lies)
+        events = tuple(Event(code="media_corrupt", detail=lie("Event.detail", _LONG), at=now) for _ in range(_RECORDS))
         return (status, *events, records)
+
+
+async def _say_again(socket: Socket, status: Message) -> None:
+    """What is not heard again and again is soon worth nothing."""
+    while True:
+        await asyncio.sleep(_HEARTBEAT_S)
+        await socket.send(encode(status))
 
 
 def _record(seq: int, title: str, now: datetime) -> PlayRecord:

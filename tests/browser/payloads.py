@@ -1,6 +1,7 @@
 """Words that are no words: what somebody types, names a file or sends when they want a page to run what they wrote.
 
-Every payload calls ``hit`` if it is ever taken for more than text, or asks something of ``evil.invalid``.
+Every payload calls ``hit`` if it is ever taken for more than text, or asks something of ``evil.invalid``. Each time one
+is written somewhere it is given a number of its own (:func:`numbered`): so one knows which ran, and which is shown.
 """
 
 from __future__ import annotations
@@ -10,27 +11,30 @@ from typing import Final
 
 #: By class. Those at the beginning work at the beginning of a value only.
 PAYLOADS: Final = {
-    "address": "javascript:hit(1)",
-    "data-address": "data:text/html,<script>parent.hit(2)</script>",
-    "script": "<script>hit(3)</script>",
-    "image": "<img src=x onerror=hit(4)>",
-    "svg": "<svg onload=hit(5)>",
-    "attribute": '" autofocus onfocus=hit(6) x="',
-    "attribute-single": "' onmouseover='hit(7)' x='",
-    "template": "{{constructor.constructor('hit(8)')()}}",
-    "expression": "${hit(9)} {hit(9)} #{hit(9)} <%=hit(9)%>",
-    "style-end": "</style><script>hit(10)</script>",
-    "text-end": "</textarea></title><script>hit(11)</script>",
-    "frame": '<iframe srcdoc="<script>parent.hit(12)</script>">',
-    "mathml": "<math><mi xlink:href=javascript:hit(13)>x</mi></math>",
-    "cdata": "<![CDATA[<script>hit(14)</script>]]>",
-    "comment": "<!--><script>hit(15)</script-->",
-    "entities": "&lt;script&gt;hit(16)&lt;/script&gt; &#60;b&#62;",
-    "remote-image": "<img src=https://evil.invalid/a.png>",
-    "remote-style": "<p style=background:url(//evil.invalid/b)>",
-    "remote-link": "<link rel=stylesheet href=//evil.invalid/c.css>",
-    "details": "<details open ontoggle=hit(17)>",
+    "address": "javascript:hit(0)",
+    "data-address": "data:text/html,<script>parent.hit(0)</script>",
+    "script": "<script>hit(0)</script>",
+    "image": "<img src=x onerror=hit(0)>",
+    "svg": "<svg onload=hit(0)>",
+    "attribute": '" autofocus onfocus=hit(0) x="',
+    "attribute-single": "' onmouseover='hit(0)' x='",
+    "template": "{{constructor.constructor('hit(0)')()}}",
+    "expression": "${hit(0)} {hit(0)} #{hit(0)} <%=hit(0)%>",
+    "style-end": "</style><script>hit(0)</script>",
+    "text-end": "</textarea></title><script>hit(0)</script>",
+    "frame": '<iframe srcdoc="<script>parent.hit(0)</script>">',
+    "mathml": "<math><mi xlink:href=javascript:hit(0)>x</mi></math>",
+    "cdata": "<![CDATA[<script>hit(0)</script>]]>",
+    "comment": "<!--><script>hit(0)</script-->",
+    "entities": "&lt;script&gt;hit(0)&lt;/script&gt; &#60;b&#62;",
+    "remote-image": "<img src=https://evil.invalid/0.png>",
+    "remote-style": "<p style=background:url(//evil.invalid/0)>",
+    "remote-link": "<link rel=stylesheet href=//evil.invalid/0.css>",
+    "details": "<details open ontoggle=hit(0)>",
 }  # fmt: skip
+#: For what must be one word, and for an address that may be asked for.
+ONE_WORD: Final = "<b><svg&#x2f;onload=hit(0)>"
+ADDRESS: Final = "http://127.0.0.1:9/'><script>hit(0)</script>"
 
 #: What a line for people must not carry: each is refused with ``invalid_input``.
 REFUSED: Final = {
@@ -46,12 +50,18 @@ REFUSED: Final = {
 }
 
 
+def numbered(text: str, number: int) -> str:
+    """A payload, or several, with their number."""
+    return text.replace("hit(0)", f"hit({number})").replace("invalid/0", f"invalid/{number}")
+
+
 def packed(most: int, payloads: Iterable[str] = PAYLOADS.values()) -> list[str]:
-    """All payloads in lines of at most ``most`` letters; addresses stand at the beginning of one."""
+    """All payloads in lines of at most ``most`` letters, numbers included; addresses stand at the beginning of one."""
     lines: list[str] = []
     for each in payloads:
-        if lines and not each.startswith(("javascript:", "data:")) and len(lines[-1]) + len(each) < most:
-            lines[-1] += f" {each}"
+        both = f"{lines[-1]} {each}" if lines else each
+        if lines and not each.startswith(("javascript:", "data:")) and len(numbered(both, 9_999)) < most:
+            lines[-1] = both
         else:
             lines.append(each)
     return lines
