@@ -40,6 +40,7 @@ from controller.log_desk import make_audit
 from controller.news_desk import NewsDesk, make_news_desk
 from controller.services.accounts import AccountService
 from controller.services.areas import AreaService
+from controller.services.audit import ChainCheck
 from controller.services.clusters import ClusterService
 from controller.services.context import Clock, SystemClock
 from controller.services.door_watch import WRITE_S, DoorWatch
@@ -123,13 +124,17 @@ async def running(
         news = make_news_desk(base, air, boxes, cap)
         news.start(supervisor)
 
+        audit = make_audit(base, air, cap)
+        check = ChainCheck(audit, base.directory)
+        stack.push_async_callback(check.close)
+
         routes: list[Route] = [
             *news.routes(base),
             *desk.routes(base),
             *air.routes(base),
             *boxes.routes(),
             *cap.routes(base),
-            *AuditRoutes(make_audit(base, air, cap)).table(),
+            *AuditRoutes(audit, check).table(),
             *ConsolePages().table(),
         ]
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from controller.api.languages import tongue_of
 from controller.api.routing import Call, Route, route
 from controller.api.schema import PAGE_DEFAULT, PAGE_MAX, Empty, Instant, Schema
-from controller.services.audit import AuditFilter, AuditKind, AuditRow, AuditService
+from controller.services.audit import AuditFilter, AuditKind, AuditRow, AuditService, ChainCheck, Checked
 from controller.services.audit.names import ThingKind
 from controller.services.context import Permission
 from controller.services.errors import ForbiddenError
@@ -82,20 +82,43 @@ class AuditVerdictView(Schema):
     faults: tuple[AuditFaultView, ...]
 
 
+class AuditCheckView(Schema):
+    """Where the walk over the chain stands."""
+
+    running: bool
+    rows: int = Field(description="Looked at so far")
+    of: int = Field(description="How many there are, as far as is known")
+    verdict: AuditVerdictView | None = Field(description="Of the last walk that went to the end")
+    fault: str = Field(description="Why it did not come to an end; empty when nothing was wrong")
+
+    @classmethod
+    def of_state(cls, state: Checked) -> AuditCheckView:
+        """From the service."""
+        verdict = None if state.verdict is None else AuditVerdictView.model_validate(state.verdict)
+        return cls(running=state.running, rows=state.rows, of=state.of, verdict=verdict, fault=state.fault)
+
+
 class AuditRoutes:
     """Operations on the log."""
 
-    def __init__(self, audit: AuditService) -> None:
+    def __init__(self, audit: AuditService, check: ChainCheck) -> None:
         self._audit = audit
+        self._check = check
 
     def table(self) -> tuple[Route, ...]:
         """Every operation of this chapter."""
-        right = Permission.AUDIT_READ
+        right, walk = Permission.AUDIT_READ, "/api/v1/audit/verification"
         return (
             route("GET", "/api/v1/audit", "listAudit", right, self.rows, summary="Who did what, newest first",
                   query=AuditQuery, returns=AuditPage, errors=(ForbiddenError,)),
             route("GET", "/api/v1/audit/verdict", "verifyAudit", right, self.verify, summary="Walk the chain of hashes",
                   returns=AuditVerdictView, errors=(ForbiddenError,)),
+            route("POST", walk, "beginAuditCheck", right, self.begin, returns=AuditCheckView, status=202,
+                  errors=(ForbiddenError,), summary="Walk it beside the work; a walk that is on is joined"),
+            route("GET", walk, "getAuditCheck", right, self.state, returns=AuditCheckView, errors=(ForbiddenError,),
+                  summary="How far the walk is, and what it found"),
+            route("POST", f"{walk}/cancel", "cancelAuditCheck", right, self.cancel, returns=AuditCheckView,
+                  errors=(ForbiddenError,), summary="End the walk"),
         )  # fmt: skip
 
     async def rows(self, call: Call[Empty, AuditQuery]) -> AuditPage:
@@ -110,6 +133,20 @@ class AuditRoutes:
     async def verify(self, call: Call[Empty, Empty]) -> AuditVerdictView:
         """Walk the chain."""
         return AuditVerdictView.model_validate(await self._audit.verify(call.actor))
+
+    async def begin(self, call: Call[Empty, Empty]) -> AuditCheckView:
+        """Walk it beside the work."""
+        self._check.begin(call.actor)
+        return await self.state(call)
+
+    async def state(self, call: Call[Empty, Empty]) -> AuditCheckView:
+        """How far it is."""
+        return AuditCheckView.of_state(self._check.state(call.actor))
+
+    async def cancel(self, call: Call[Empty, Empty]) -> AuditCheckView:
+        """End it."""
+        await self._check.cancel(call.actor)
+        return await self.state(call)
 
 
 def _view(row: AuditRow) -> AuditView:

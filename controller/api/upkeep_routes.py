@@ -67,6 +67,7 @@ class BackupsView(Schema):
 
     files: tuple[BackupFileView, ...]
     running_since: datetime | None
+    share: float | None = Field(description="Of 1, of the one that is being made; null while that is not known")
     fault: str = Field(description="Why the last one failed; empty when it did not")
     last: datetime | None = Field(description="When one was made last, also by the command")
 
@@ -74,7 +75,13 @@ class BackupsView(Schema):
     def of(cls, backups: Backups) -> BackupsView:
         """From the service."""
         files = tuple(BackupFileView.model_validate(file) for file in backups.files)
-        return cls(files=files, running_since=backups.running_since, fault=backups.fault, last=backups.last)
+        return cls(
+            files=files,
+            running_since=backups.running_since,
+            share=backups.share,
+            fault=backups.fault,
+            last=backups.last,
+        )
 
 
 class NewBackup(Schema):
@@ -101,6 +108,8 @@ class UpkeepRoutes:
                   summary="Backups that lie on the controller"),
             route("POST", root, "makeBackup", right, self.begin, body=NewBackup, returns=BackupsView, status=202,
                   errors=(ForbiddenError, ConflictError, InvalidError), summary="Begin a backup"),
+            route("POST", f"{root}/cancel", "cancelBackup", right, self.cancel, returns=BackupsView,
+                  errors=(ForbiddenError, ConflictError), summary="End the backup that is being made"),
             route("GET", f"{root}/{{name}}", "downloadBackup", right, self.download,
                   raw_returns="application/x-tar", errors=(ForbiddenError, NotFoundError), summary="A backup, whole"),
         )  # fmt: skip
@@ -143,6 +152,11 @@ class UpkeepRoutes:
     async def begin(self, call: Call[NewBackup, Empty]) -> BackupsView:
         """Begin one."""
         await self._upkeep.begin_backup(call.actor, call.body.passphrase)
+        return BackupsView.of(await self._upkeep.backups(call.actor))
+
+    async def cancel(self, call: Call[Empty, Empty]) -> BackupsView:
+        """End it."""
+        await self._upkeep.cancel_backup(call.actor)
         return BackupsView.of(await self._upkeep.backups(call.actor))
 
     async def download(self, call: Call[Empty, Empty]) -> web.FileResponse:

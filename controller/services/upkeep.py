@@ -6,6 +6,7 @@ Rules kept here:
 2. Examining reads the whole disk: it happens in a thread, and what was found is good for :data:`FRESH`.
 3. One backup is made at a time, into the controller's own folder; the newest :data:`KEPT` stay. They are no backup
    until they are downloaded to another machine: the keys travel in them only under a passphrase.
+4. A backup that is cancelled, or that the controller's end meets, leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import structlog
 
 from controller.config import Config
 from controller.keys import KeyVault
-from controller.services.backup import MIN_PASSPHRASE, STAMP, back_up
+from controller.services.backup import MIN_PASSPHRASE, STAMP, BackupEndedError, Course, back_up
 from controller.services.context import Actor, Clock, Permission
 from controller.services.directory import Directory
 from controller.services.doctor import Finding, examine
@@ -64,6 +65,7 @@ class Backups:
 
     files: tuple[BackupFile, ...]
     running_since: datetime | None
+    share: float | None  # of 1, of what is being made; None while that is not known
     fault: str
     last: datetime | None  # also of one made by the command
 
@@ -81,11 +83,13 @@ class Upkeep:
         self._found: tuple[datetime, tuple[Finding, ...]] | None = None
         self._examining = asyncio.Lock()
         self._job: asyncio.Task[None] | None = None
+        self._course = Course()
         self._running_since: datetime | None = None
         self._fault = ""
 
     async def close(self) -> None:
-        """Wait for a backup that is being made: half of one would stay on the disk."""
+        """End a backup that is being made, and wait for that."""
+        self._course.end()
         if self._job is not None:
             await asyncio.wait([self._job])
 
@@ -121,7 +125,9 @@ class Upkeep:
         """
         self._require(actor)
         files = await asyncio.to_thread(self._files)
-        return Backups(files, self._running_since, self._fault, await asyncio.to_thread(self._stamp))
+        last = await asyncio.to_thread(self._stamp)
+        share = None if self._running_since is None else self._course.share
+        return Backups(files, self._running_since, share, self._fault, last)
 
     async def begin_backup(self, actor: Actor, passphrase: str | None) -> None:
         """Make a backup beside the work; :meth:`backups` tells how it goes.
@@ -144,7 +150,22 @@ class Upkeep:
         except BaseException:
             self._running_since = None
             raise
+        self._course = Course()
         self._job = asyncio.get_running_loop().create_task(self._make(now, passphrase), name="backup")
+
+    async def cancel_backup(self, actor: Actor) -> None:
+        """End the backup that is being made. When this returns nothing of it is left.
+
+        Raises:
+            ForbiddenError: no right over everything.
+            ConflictError: ``no_backup_running``.
+        """
+        self._require(actor)
+        if self._running_since is None or self._job is None:
+            raise ConflictError("no backup is being made", code="no_backup_running")
+        async with self._db.transaction(actor) as tx:
+            tx.audit("backup.cancel", "backup", {})
+        await self.close()
 
     async def file(self, actor: Actor, name: str) -> Path:
         """Where a backup lies, for somebody who takes it away.
@@ -170,7 +191,9 @@ class Upkeep:
 
     async def _make(self, now: datetime, passphrase: str | None) -> None:
         try:
-            await asyncio.to_thread(self._write, now, passphrase)
+            await asyncio.to_thread(self._write, now, passphrase, self._course)
+        except BackupEndedError:
+            _log.info("the backup was ended")
         except Exception as error:  # noqa: BLE001 - told to the person who asked, whatever it is
             self._fault = str(error) or type(error).__name__
             _log.exception("the backup failed")
@@ -178,10 +201,11 @@ class Upkeep:
             self._running_since = None
             self._found = None
 
-    def _write(self, now: datetime, passphrase: str | None) -> None:
+    def _write(self, now: datetime, passphrase: str | None, course: Course) -> None:
         self._folder.mkdir(mode=0o700, exist_ok=True)
         target = self._folder / f"loa-{now:%Y%m%d-%H%M%S}.tar"
-        back_up(self._config.data, target, passphrase=passphrase, now=now, database=self._config.database is None)
+        own = self._config.database is None
+        back_up(self._config.data, target, passphrase=passphrase, now=now, database=own, course=course)
         for old in self._files()[KEPT:]:
             (self._folder / old.name).unlink()
 

@@ -90,32 +90,47 @@ def chain(
     return AuditEntry(seq, when, actor, action, subject, text, head_hash, digest)
 
 
-def verify(rows: Iterable[AuditEntry], *, head: int | None, expect: tuple[int, str] | None = None) -> AuditVerdict:
-    """Walk the log in the order given and name everything that is wrong.
+class Walk:
+    """A walk over the log in the order given, row after row. It names everything that is wrong and goes on."""
 
-    Args:
-        rows: the log, in stored order (by seq; another order is reported).
-        head: value of the counter ``audit_head``, None when it is missing.
-        expect: (seq, hash) that was written down earlier and must still be in the chain.
-    """
-    faults: list[AuditFault] = []
-    count, last_seq, last_hash, highest = 0, 0, GENESIS, 0
-    found: str | None = None
+    def __init__(self, expect: tuple[int, str] | None = None) -> None:
+        """Begin before the first row. ``expect``: (seq, hash) written down earlier that must still be in the chain."""
+        self._expect = expect
+        self._found: str | None = None
+        self._faults: list[AuditFault] = []
+        self._last_hash, self._highest = GENESIS, 0
+        self.last_seq = 0
+        self.rows = 0
+
+    def take(self, row: AuditEntry) -> None:
+        """The next row, in stored order (by seq; another order is reported)."""
+        self._faults.extend(_faults_of(row, self.last_seq, self._last_hash))
+        self.rows += 1
+        self.last_seq, self._last_hash = row.seq, row.hash
+        self._highest = max(self._highest, row.seq)
+        if self._expect is not None and row.seq == self._expect[0]:
+            self._found = row.hash
+
+    def verdict(self, head: int | None) -> AuditVerdict:
+        """After the last row. ``head``: value of the counter ``audit_head``, None when it is missing."""
+        faults = list(self._faults)
+        if head is None and self.rows:
+            faults.append(AuditFault(self.last_seq, "truncated", "the counter of the last row is missing"))
+        elif head is not None and head != self._highest:
+            ends = f"the log ends at row {self._highest}, but rows up to {head} were written"
+            faults.append(AuditFault(head, "truncated", ends))
+        if self._expect is not None and self._found != self._expect[1]:
+            lost = "the hash that was written down is not in this log"
+            faults.append(AuditFault(self._expect[0], "unexpected_head", lost))
+        return AuditVerdict(self.rows, self.last_seq, self._last_hash, tuple(faults))
+
+
+def verify(rows: Iterable[AuditEntry], *, head: int | None, expect: tuple[int, str] | None = None) -> AuditVerdict:
+    """Walk a whole log; see :class:`Walk`."""
+    walk = Walk(expect)
     for row in rows:
-        count += 1
-        faults.extend(_faults_of(row, last_seq, last_hash))
-        last_seq, last_hash, highest = row.seq, row.hash, max(highest, row.seq)
-        if expect is not None and row.seq == expect[0]:
-            found = row.hash
-    if head is None and count:
-        faults.append(AuditFault(last_seq, "truncated", "the counter of the last row is missing"))
-    elif head is not None and head != highest:
-        faults.append(
-            AuditFault(head, "truncated", f"the log ends at row {highest}, but rows up to {head} were written")
-        )
-    if expect is not None and found != expect[1]:
-        faults.append(AuditFault(expect[0], "unexpected_head", "the hash that was written down is not in this log"))
-    return AuditVerdict(count, last_seq, last_hash, tuple(faults))
+        walk.take(row)
+    return walk.verdict(head)
 
 
 def _faults_of(row: AuditEntry, last_seq: int, last_hash: str) -> list[AuditFault]:

@@ -111,9 +111,20 @@ def test_the_log_keys_and_the_system(come: Come) -> None:
         assert person.barriers() == []
 
 
-def test_a_backup_is_taken_away(come: Come) -> None:
+def test_a_backup_is_cancelled_and_another_taken_away(come: Come, village: Village) -> None:
     person = come("quantri")
     page: Page = person.go("admin/backup")
+    long = village.desk.data / "media" / "ab" / ("ab" * 32)
+    long.parent.mkdir(exist_ok=True)
+    with long.open("wb") as file:
+        file.truncate(1 << 33)  # a hole: nothing to write, much to read
+    try:
+        page.get_by_role("textbox", name="Câu mật khẩu").fill("nuoc len thi bao loa")
+        page.get_by_role("button", name="Sao lưu ngay").click()
+        page.get_by_role("button", name="Thôi").click()
+        expect(page.get_by_text("Đã hủy, không để lại gì.")).to_be_visible()
+    finally:
+        long.unlink()
     page.get_by_role("textbox", name="Câu mật khẩu").fill("nuoc len thi bao loa")
     page.get_by_role("button", name="Sao lưu ngay").click()
     link = page.get_by_role("link", name="Tải loa-").first

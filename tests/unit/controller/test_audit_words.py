@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 from typing import get_args
@@ -11,13 +12,14 @@ import pytest
 from controller.services.alerts.model import AlertStep
 from controller.services.alerts.wording import Tongue
 from controller.services.areas import AreaPolicy
-from controller.services.audit import AuditFilter, AuditKind, AuditPage
+from controller.services.audit import AuditFilter, AuditKind, AuditPage, ChainCheck
 from controller.services.audit.sentences import PHRASES
 from controller.services.clusters import ClusterSpec
 from controller.services.context import SYSTEM, Role
 from controller.services.dispatch import ORDER_KINDS
 from controller.services.errors import ForbiddenError
 from controller.store.actions import AuditAction
+from tests.unit.controller.air_kit import until
 from tests.unit.controller.desk import open_desk
 from tests.unit.controller.staff import open_staff
 
@@ -132,3 +134,29 @@ async def test_over_http_orders_and_people_are_named(tmp_path: Path) -> None:
 
 def _text(page: AuditPage) -> list[str]:
     return [row.said.text for row in page.rows]
+
+
+async def test_the_walk_over_a_long_log_tells_how_far_it_is_and_can_be_ended(tmp_path: Path) -> None:
+    async with open_desk(tmp_path) as desk:
+        async with desk.db.transaction(SYSTEM) as tx:
+            for number in range(1_200):
+                tx.audit("area.change", f"ar_{number}")
+        check = ChainCheck(desk.audit, desk.directory)
+        check.begin(SYSTEM)
+        while check.state(SYSTEM).rows == 0:  # noqa: ASYNC110 - to see it between two batches
+            await asyncio.sleep(0)
+        half = check.state(SYSTEM)
+        assert half.running
+        assert 0 < half.rows < half.of
+        await check.cancel(SYSTEM)
+        ended = check.state(SYSTEM)
+        assert (ended.running, ended.verdict) == (False, None)
+        check.begin(SYSTEM)
+        check.begin(SYSTEM)  # joins
+        await until(lambda: not check.state(SYSTEM).running)
+        verdict = check.state(SYSTEM).verdict
+        assert verdict is not None
+        assert verdict.ok
+        assert verdict.rows == half.of >= 1_200
+        assert await desk.audit.verify(SYSTEM) == verdict
+        await check.close()

@@ -15,7 +15,7 @@ from controller.config import Config, load_config
 from controller.keys import KeyVault, RootSource, SealedError
 from controller.keys.sealing import DATABASE_KEY, Sealer
 from controller.services.audit import verify_file
-from controller.services.backup import back_up
+from controller.services.backup import BackupEndedError, Course, back_up
 from controller.services.context import SYSTEM, Role
 from controller.services.doctor import Finding, examine
 from controller.services.errors import ConflictError, InvalidError, NotFoundError
@@ -87,6 +87,41 @@ async def test_what_was_there_is_moved_aside_never_overwritten(desk: Desk) -> No
     report = restore(file, desk.folder, passphrase=PHRASE, root=None, now=START, replace=True)
     assert report.moved_aside is not None
     assert (report.moved_aside / "loa.db").exists()
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*"))
+
+
+class Impatient(Course):
+    """Ends after so many pieces."""
+
+    def __init__(self, pieces: int) -> None:
+        super().__init__()
+        self.left = pieces
+
+    def went(self, count: int = 0) -> None:
+        self.left -= 1
+        if self.left < 0:
+            self.end()
+        super().went(count)
+
+    def ended(self) -> bool:
+        return self.left <= 0
+
+
+@pytest.mark.parametrize("pieces", range(6))
+async def test_a_backup_that_is_ended_leaves_nothing(desk: Desk, tmp_path: Path, pieces: int) -> None:
+    """While the database is copied, while files are hashed, while they are written."""
+    with closing(sqlite3.connect(desk.folder / "loa.db")) as other, other:
+        other.execute("CREATE TABLE much AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 9999)"
+                      " SELECT i, hex(randomblob(20)) AS text FROM n")  # fmt: skip
+    before, course = _files(tmp_path), Impatient(pieces)
+    with pytest.raises(BackupEndedError):
+        back_up(desk.folder, tmp_path / "ended.tar", passphrase=None, now=START, course=course)
+    assert _files(tmp_path) == before
+    assert (course.share is None) == (pieces == 0)
+    assert saved(desk).exists()
 
 
 async def test_keys_travel_encrypted_or_not_at_all(desk: Desk, tmp_path: Path) -> None:

@@ -47,6 +47,23 @@ async def test_a_backup_is_made_and_taken_away(tmp_path: Path) -> None:
         assert [row["action"] for row in audit["items"]] == ["backup.download", "backup.make"]
 
 
+async def test_a_backup_is_cancelled_and_the_next_one_is_whole(tmp_path: Path) -> None:
+    async with open_staff(tmp_path) as admin:
+        assert (await admin.call("POST", "/api/v1/backups/cancel"))[1]["code"] == "no_backup_running"
+        long = tmp_path / "media" / "ab" / ("ab" * 32)
+        long.parent.mkdir(exist_ok=True)
+        with long.open("wb") as file:
+            file.truncate(1 << 31)  # a hole: nothing to write, much to read
+        assert (await admin.call("POST", "/api/v1/backups", {}))[0] == 202
+        assert (await admin.call("POST", "/api/v1/backups", {}))[1]["code"] == "backup_running"
+        status, left = await admin.call("POST", "/api/v1/backups/cancel")
+        assert (status, left["running_since"], left["files"], left["fault"], left["last"]) == (200, None, [], "", None)
+        assert list((tmp_path / "backups").iterdir()) == []
+        long.unlink()
+        assert (await admin.call("POST", "/api/v1/backups", {}))[0] == 202
+        assert len((await _made(admin))["files"]) == 1
+
+
 async def test_what_the_doctor_finds_and_when_keys_end(tmp_path: Path) -> None:
     async with open_staff(tmp_path) as admin:
         _, system = await admin.call("GET", "/api/v1/system")
@@ -67,6 +84,10 @@ async def test_it_takes_the_right_over_everything(tmp_path: Path) -> None:
                 ("GET", "/api/v1/keys"),
                 ("GET", "/api/v1/backups"),
                 ("POST", "/api/v1/backups"),
+                ("POST", "/api/v1/backups/cancel"),
+                ("GET", "/api/v1/audit/verification"),
+                ("POST", "/api/v1/audit/verification"),
+                ("POST", "/api/v1/audit/verification/cancel"),
                 ("GET", "/api/v1/backups/loa-20260101-000000.tar"),
             ):
                 body: object = {} if method == "POST" else None

@@ -188,6 +188,8 @@ export const t = words({
     },
     log: {
       verify: "Kiểm tra nhật ký",
+      verifying: (rows: number, of: number) => `Đang kiểm tra: ${count(rows, "vi")}/${count(of, "vi")} dòng`,
+      unverified: (why: string) => `Chưa kiểm tra xong: ${why}`,
       lead: "Mỗi dòng nối với dòng trước bằng mã băm, nên sửa hay xóa dòng nào cũng lộ ra.",
       whole: (rows: number, head: string) => `Nguyên vẹn: ${count(rows, "vi")} dòng. Mã dòng cuối ${head}.`,
       broken: (n: number) => `NHẬT KÝ ĐÃ BỊ SỬA: ${count(n, "vi")} chỗ sai. So với bản sao lưu.`,
@@ -238,6 +240,7 @@ export const t = words({
       passphraseHint: "Ít nhất 12 ký tự. Ghi ra giấy, cất riêng. Quên là không mở được khóa.",
       make: "Sao lưu ngay",
       running: "Đang sao lưu…",
+      cancelled: "Đã hủy, không để lại gì.",
       done: "Đã sao lưu. Hãy tải về.",
       failed: (why: string) => `Sao lưu không thành: ${why}`,
       download: (name: string) => `Tải ${name}`,
@@ -475,6 +478,8 @@ export const t = words({
     },
     log: {
       verify: "Verify the log",
+      verifying: (rows, of) => `Verifying: row ${count(rows, "en")} of ${count(of, "en")}`,
+      unverified: (why) => `It could not be verified: ${why}`,
       lead: "Each row holds the hash of the one before, so a row that was changed or deleted shows.",
       whole: (rows, head) => `Unbroken: ${plural(rows, "row", "rows")}. The last row's hash is ${head}.`,
       broken: (n) => `THE LOG WAS CHANGED: ${plural(n, "place", "places")}. Compare with a backup.`,
@@ -525,6 +530,7 @@ export const t = words({
       passphraseHint: "At least 12 characters. Write it down and keep it apart. Forgotten, the keys stay closed.",
       make: "Back up now",
       running: "The backup is being made…",
+      cancelled: "It was cancelled and left nothing.",
       done: "The backup was made. Download it.",
       failed: (why) => `The backup failed: ${why}`,
       download: (name) => `Download ${name}`,
