@@ -1,10 +1,11 @@
 """From the second person's yes to the first sample at every siren, and from STOP to silence, with a live relay running.
 
 A real controller, a swarm of real agents (``--decode`` of them decode into null outputs; the others do everything but
-decode), two people at the API. Per round: a live relay sounds everywhere, an alert from a template is composed and
-confirmed, the board is watched until every cluster sounds, then everything is stopped. Then the same with a live voice
-(class 90) instead of a stored message; and once more while fifty uploads are in ingest, a plan for 2 000 clusters is
-compiled and another program holds the database locked for thirty seconds.
+decode; agents of one process check the signature of the very same bytes once), two people at the API. Per round: a live
+relay sounds everywhere, an alert from a template is composed and confirmed, the board is watched until every cluster
+sounds, then everything is stopped. Then the same with a live voice (class 90) instead of a stored message; and once
+more while fifty uploads are in ingest, a plan for 2 000 clusters is compiled and another program holds the database
+locked for thirty seconds.
 
 Instants: the request's first byte is taken here; first and last samples are what each agent wrote down as handed over
 to its output, on the clock of this same machine. Beside the figures stands the CPU that the swarm itself used while an

@@ -168,7 +168,7 @@ def _read(data: bytes) -> Bundle:
 
 
 #: A frame is looked at twice (whose it is; whether it is good), and in a swarm's process by every agent: the same bytes
-#: are read once. Each agent verifies the signature by itself.
+#: are read once.
 _SHARED_BYTES = 16_384
 _remembered = lru_cache(maxsize=4)(_read)
 

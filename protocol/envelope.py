@@ -128,7 +128,8 @@ def _parsed(data: bytes | str, signatures: int) -> Envelope:
 
 
 #: Agents of one process are told the same order at once. The same bytes parse to the same envelope, so the parsing is
-#: done once; every agent still verifies the signature by itself. An order to thousands is some dozens of envelopes.
+#: done once (as is the check of the signature, :func:`~protocol.keys.verifies`); what an order may do, every agent
+#: judges by itself. An order to thousands is some dozens of envelopes.
 _SHARED_BYTES = 16_384
 _opened = lru_cache(maxsize=64)(_parsed)
 

@@ -119,8 +119,19 @@ class SigningKey:
 _loaded = lru_cache(maxsize=256)(Ed25519PublicKey.from_public_bytes)
 
 
+#: The same order is told to all agents of a process (a swarm's), and the same bundle. Whether a signature is good
+#: depends on these three texts and on nothing else, so it is worked out once for the very same ones; whom to believe,
+#: and for what, each agent judges by itself. A message above this is not remembered: at most a mebibyte is.
+_SHARED_BYTES = 16_384
+_SHARED = 64
+
+
 def verifies(public: bytes, signature: bytes, message: bytes) -> bool:
     """Whether ``signature`` is that of ``public`` over ``message``; anything malformed is simply not."""
+    return (_checked if len(message) <= _SHARED_BYTES else _check)(public, signature, message)
+
+
+def _check(public: bytes, signature: bytes, message: bytes) -> bool:
     if len(public) != PUBLIC_KEY_BYTES or len(signature) != SIGNATURE_BYTES:
         return False
     try:
@@ -128,6 +139,9 @@ def verifies(public: bytes, signature: bytes, message: bytes) -> bool:
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+_checked = lru_cache(maxsize=_SHARED)(_check)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
 """N complete agents in one process, for demonstrations and measurements.
 
 Each links, verifies, arbitrates, times and journals by itself, with its own key, counters and database. They share what
-does not change the outcome: one HTTP client, one mDNS browser, worker threads, and one store of sounds (each sound is
-fetched and hashed once). The first ``decode`` of them decode into a null output; the rest keep time without decoding,
-and the swarm says so.
+does not change the outcome: one HTTP client, one mDNS browser, worker threads, one store of sounds (each sound is
+fetched and hashed once), and what is a matter of bytes alone: the very same order or bundle is parsed, and its
+signature checked, once in a process. What it may do here, and whether it is new, each agent judges by itself. The first
+``decode`` of them decode into a null output; the rest keep time without decoding, and the swarm says so.
 """
 
 from __future__ import annotations

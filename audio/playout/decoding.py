@@ -3,6 +3,9 @@
 * :class:`ClipFeeder`: stored segments into a ring, 200 ms a step, up to 2.4 s ahead of the reader.
 * :class:`DecodeWorker`: one thread that steps any number of feeders; players may share it.
 
+What is about to be heard is decoded at once; the rest of the way ahead gently, because a box that decodes all of it the
+moment an order comes has no processor left for the order itself.
+
 Rule: a file that is missing, damaged or shorter than the plan says costs silence of that length, is reported once,
 and never disturbs the place in time of what follows.
 
@@ -13,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from typing import Protocol
 
 import numpy as np
@@ -28,6 +32,12 @@ from audio.playout.ring import SampleRing
 _STEP_FRAMES = 9_600
 _REST_S = 0.4
 
+#: So far ahead of the reader sound is needed: three steps, several times the longest wait for a slow card.
+_SOON_FRAMES = 3 * _STEP_FRAMES
+
+#: Beyond that a feeder makes one step in this time: twice as fast as it is played.
+_GENTLY_S = 0.1
+
 
 class Feeder(Protocol):
     """Fills one ring."""
@@ -35,8 +45,8 @@ class Feeder(Protocol):
     finished: bool
     broken: bool
 
-    def step(self) -> bool:
-        """Do a little work; False when there is nothing to do now."""
+    def step(self, *, ahead: bool = True) -> bool:
+        """Do a little work; False when there is nothing to do now. ``ahead``: also what is not needed soon."""
 
     def fail(self, error: Exception) -> None:
         """Something nobody foresaw was raised: tell it, and do no more."""
@@ -63,13 +73,15 @@ class ClipFeeder:
         self.finished = False
         self.broken = False
 
-    def step(self) -> bool:
-        """Decode 200 ms if there is room for them; whether it did."""
+    def step(self, *, ahead: bool = True) -> bool:
+        """Decode 200 ms if there is room for them; whether it did. See :class:`Feeder`."""
         if self.finished:
             return False
         if not self._checked:
             self._check()
         if self._ring.room() < _STEP_FRAMES:
+            return False
+        if not ahead and self._ring.end - self._ring.wanted >= _SOON_FRAMES:
             return False
         if self._ring.wanted > self._ring.end:  # the reader has jumped ahead
             self._ring.skip(self._ring.wanted)
@@ -192,19 +204,26 @@ class DecodeWorker:
             self._thread.join(timeout=5)
 
     def _run(self) -> None:
+        filling, filled_at = False, 0.0
         while not self._closing:
-            self._bell.wait(_REST_S if self._feeders else None)
+            rest = _GENTLY_S if filling else _REST_S
+            self._bell.wait(rest if self._feeders else None)
             self._bell.clear()
-            busy = True
-            while busy and not self._closing:
-                busy = sum(self._step(feeder) for feeder in tuple(self._feeders)) > 0
+            while self._round(ahead=False) and not self._closing:
+                pass
+            if time.monotonic() - filled_at >= _GENTLY_S:
+                filling, filled_at = self._round(ahead=True), time.monotonic()
         for feeder in tuple(self._feeders):
             feeder.close()
 
-    def _step(self, feeder: Feeder) -> bool:
+    def _round(self, *, ahead: bool) -> bool:
+        """One step of each; whether any had something to do."""
+        return sum(self._step(feeder, ahead=ahead) for feeder in tuple(self._feeders)) > 0
+
+    def _step(self, feeder: Feeder, *, ahead: bool) -> bool:
         did = False
         try:
-            did = not feeder.finished and feeder.step()
+            did = not feeder.finished and feeder.step(ahead=ahead)
         except Exception as error:  # noqa: BLE001 - one bad file must not silence the cues beside it
             feeder.fail(error)
         if feeder.finished:

@@ -67,7 +67,7 @@ class LiveFeeder:
         self.finished = False
         self.broken = False
 
-    def step(self) -> bool:
+    def step(self, *, ahead: bool = True) -> bool:  # noqa: ARG002 - what is live is always needed soon
         """Decode one chunk if there is one and room for it; whether it did."""
         chunk = self._next or self._reader.take()
         self._next = None
