@@ -251,6 +251,7 @@ async def open_air(
     )
     issuer = Issuer(base.db, base.vault, clock, life=timedelta(days=config.horizon_days))
     shelf = StockShelf()
+    courier = Courier(base.journal, base.vault, gateway, directory, clock)
     planner = Planner(
         db=base.db,
         directory=directory,
@@ -261,9 +262,9 @@ async def open_air(
         clock=clock,
         horizon_days=config.horizon_days,
         shelf=shelf,
+        precedence=courier.precedence,
     )
     programmes = ProgrammeService(db=base.db, directory=directory, catalogue=catalogue, rulebook=rulebook, clock=clock)
-    courier = Courier(base.journal, base.vault, gateway, directory, clock)
     ledger = Ledger(base.db, base.journal, courier, clock)
     memory = OrderMemory()
     orders = OrderDesk(

@@ -34,6 +34,7 @@ from controller.services.context import Clock
 from controller.services.directory import Directory
 from controller.services.errors import BusyError
 from controller.services.ports import AgentGateway
+from controller.services.precedence import Precedence
 from controller.store.errors import JournalError
 from controller.store.journal import CommandJournal, Draft, JournalEntry
 from protocol.authority import OnlineDocument, roles_of
@@ -138,13 +139,20 @@ class Courier:
     """
 
     def __init__(
-        self, journal: CommandJournal, signers: Signers, gateway: AgentGateway, directory: Directory, clock: Clock
+        self,
+        journal: CommandJournal,
+        signers: Signers,
+        gateway: AgentGateway,
+        directory: Directory,
+        clock: Clock,
     ) -> None:
         self._journal = journal
         self._signers = signers
         self._gateway = gateway
         self._directory = directory
         self._clock = clock
+        #: For whoever has long work to do in this process: it holds still while an order is on its way.
+        self.precedence = Precedence()
         self._sent: OrderedDict[tuple[int, int], Sent] = OrderedDict()
         self._orders: OrderedDict[str, Dispatched] = OrderedDict()
         self.delivery_listeners: list[DeliveryListener] = []
@@ -216,6 +224,7 @@ class Courier:
         Raises:
             BusyError: ``not_recorded``; nothing was sent.
         """
+        self.precedence.order()
         issued = self._clock.now()
         drafts = [
             Command(1, 1, issued, _end(issued, sheet.life or life), secrets.token_hex(_NONCE_BYTES), group, sheet.order)

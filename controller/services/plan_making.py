@@ -8,7 +8,7 @@ Not here: when it is made and for whom it is signed (:mod:`controller.services.p
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
@@ -63,17 +63,23 @@ def make_plan(
     span: tuple[date, int],
     gaps: Mapping[str, tuple[Gap, ...]],
     before: MadePlan | None,
+    *,
+    pause: Callable[[], None] = lambda: None,
 ) -> MadePlan:
-    """Compile and encode, taking over what did not change since ``before``. Meant for a thread, one call at a time."""
+    """Compile and encode, taking over what did not change since ``before``. Meant for a thread, one call at a time.
+
+    ``pause`` is called every now and then: it holds still while something is more urgent.
+    """
     clusters, (first_day, days_wanted) = tuple(settings.values()), span
     if before is None:
-        compiled = compile_plan(rules, clusters, first_day=first_day, days=days_wanted)
+        compiled = compile_plan(rules, clusters, first_day=first_day, days=days_wanted, pause=pause)
     else:
-        compiled = recompile(before.compiled, rules, clusters, first_day=first_day, days=days_wanted)
-    plan = MadePlan(compiled, settings, gaps=gaps, windows=_windows(compiled))
+        compiled = recompile(before.compiled, rules, clusters, first_day=first_day, days=days_wanted, pause=pause)
+    plan = MadePlan(compiled, settings, gaps=gaps, windows=_windows(compiled, pause))
     known = {} if before is None else before.encoded
     shared: dict[tuple[int, ...], tuple[DayReference, ...]] = {}
     for cluster_id, days in compiled.days.items():
+        pause()
         key = tuple(id(day) for day in days)
         try:
             if key not in shared:
@@ -84,11 +90,12 @@ def make_plan(
     return plan
 
 
-def _windows(compiled: CompiledPlan) -> tuple[Window, ...]:
+def _windows(compiled: CompiledPlan, pause: Callable[[], None]) -> tuple[Window, ...]:
     """Every relay of the plan, with its clusters; each distinct day is looked through once."""
     relays: dict[int, tuple[Item, ...]] = {}
     found: dict[tuple[str, datetime], tuple[Item, set[str]]] = {}
     for cluster_id, days in compiled.days.items():
+        pause()
         for day in days:
             items = relays.get(id(day))
             if items is None:

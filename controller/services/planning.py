@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -29,6 +30,7 @@ from controller.services.directory import Change, Directory
 from controller.services.issuing import Issue, Issuer
 from controller.services.plan_making import MadePlan, Window, make_plan
 from controller.services.ports import AgentGateway
+from controller.services.precedence import Precedence
 from controller.services.rulebook import Gap, Rulebook
 from controller.services.stock import StockShelf
 from controller.store import Database, StoreBusyError, tables
@@ -64,6 +66,7 @@ class Planner:
         clock: Clock,
         horizon_days: int = 7,
         shelf: StockShelf | None = None,
+        precedence: Precedence | None = None,
     ) -> None:
         self._db = db
         self._directory = directory
@@ -74,6 +77,7 @@ class Planner:
         self._clock = clock
         self._horizon = horizon_days
         self._shelf = shelf or StockShelf()
+        self._precedence = precedence or Precedence()
         self._plan: MadePlan | None = None
         self._settings: dict[str, ClusterSettings] = {}
         self._wake = asyncio.Event()
@@ -146,7 +150,8 @@ class Planner:
         settings = await self._all_settings()
         first, days = self._span(now, settings.values())
         known = self._plan.bodies if self._plan is not None else {}
-        self._plan = await asyncio.to_thread(make_plan, rules, settings, (first, days), gaps, self._plan)
+        making = partial(make_plan, pause=self._precedence.wait)
+        self._plan = await asyncio.to_thread(making, rules, settings, (first, days), gaps, self._plan)
         fresh = {sha256: body for sha256, body in self._plan.bodies.items() if sha256 not in known}
         self._issuer.keep_documents(fresh)
         self.compiled_at = now
@@ -168,7 +173,7 @@ class Planner:
                     issue, settings_new, _ = made
                     settings = [issue.settings_envelope] if settings_new else []
                     await self._gateway.offer_plan(agent_id, [*settings, issue.plan_envelope])
-            await asyncio.sleep(0)
+            await self._precedence.turn()
 
     # --- what agents and people ask ----------------------------------------------------------------------------
 
@@ -253,7 +258,7 @@ class Planner:
         while changed := [each for each in clusters if each not in self._settings]:
             for cluster_id in changed[:_LOOKUPS]:
                 self._settings[cluster_id] = self._directory.effective_settings(cluster_id)
-            await asyncio.sleep(0)
+            await self._precedence.turn()
         known = self._settings.items()
         return {name: each for name, each in known if name in clusters and clusters[name].active}
 

@@ -15,7 +15,7 @@ Not here: what the desk refuses before it comes to this (:mod:`schedules.compile
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
@@ -86,7 +86,12 @@ class _Memory:
 
 
 def compile_plan(
-    rules: Iterable[Rule], clusters: Sequence[ClusterSettings], *, first_day: date, days: int = 7
+    rules: Iterable[Rule],
+    clusters: Sequence[ClusterSettings],
+    *,
+    first_day: date,
+    days: int = 7,
+    pause: Callable[[], None] = lambda: None,
 ) -> CompiledPlan:
     """Compile from nothing.
 
@@ -96,8 +101,9 @@ def compile_plan(
         first_day: the first local day (of each cluster's own zone). Yesterday, usually: what began before midnight is
             still in the plan after it.
         days: how many days, 1 to 35.
+        pause: called between rules and between clusters; whoever has something more urgent holds still in it.
     """
-    return _Compilation(_Memory(), first_day, days).run(rules, clusters)
+    return _Compilation(_Memory(), first_day, days, pause).run(rules, clusters)
 
 
 def recompile(
@@ -107,18 +113,19 @@ def recompile(
     *,
     first_day: date | None = None,
     days: int | None = None,
+    pause: Callable[[], None] = lambda: None,
 ) -> CompiledPlan:
     """Compile again, taking over all that did not change. Equal to :func:`compile_plan` of the same input."""
     memory = previous.memory if isinstance(previous.memory, _Memory) else _Memory()
-    return _Compilation(memory, first_day or previous.first_day, days or previous.length).run(rules, clusters)
+    return _Compilation(memory, first_day or previous.first_day, days or previous.length, pause).run(rules, clusters)
 
 
 class _Compilation:
-    def __init__(self, old: _Memory, first_day: date, length: int) -> None:
+    def __init__(self, old: _Memory, first_day: date, length: int, pause: Callable[[], None]) -> None:
         if not 1 <= length <= 35:  # noqa: PLR2004 - the longest horizon
             raise ValueError("a plan has 1 to 35 days")
         self._old, self._new = old, _Memory()
-        self._first, self._length = first_day, length
+        self._first, self._length, self._pause = first_day, length, pause
         midnight = datetime.combine(first_day, time(), UTC)
         self._window = midnight - _WIDEST_OFFSET, midnight + length * _DAY + _WIDEST_OFFSET
         self._new.window = self._window
@@ -128,6 +135,7 @@ class _Compilation:
         known = {cluster.cluster_id for cluster in clusters}
         problems: list[Problem] = []
         for rule in ordered:
+            self._pause()
             self._new.rules[rule.id] = work = self._work_of(rule)
             problems += work.problems
             if not rule.targets & known:
@@ -135,6 +143,7 @@ class _Compilation:
         plans: dict[str, tuple[DayPlan, ...]] = {}
         seen: set[tuple[tuple[str, ...], _Place]] = set()
         for cluster, rule_ids in _rules_by_cluster(ordered, clusters):
+            self._pause()
             place = _Place(cluster.languages, cluster.timezone, cluster.quiet_hours)
             audience = (rule_ids, place)
             work_done = self._new.audiences.get(audience) or self._audience(audience, cluster)
