@@ -225,7 +225,10 @@ async def open_air(
     """
     config, clock, directory = base.config, base.clock, base.directory
     store = MediaStore(
-        config.data, reserve=config.disk_reserve_mib * 1024 * 1024, upload_max=config.upload_max_mib * 1024 * 1024
+        config.data,
+        reserve=config.disk_reserve_mib * 1024 * 1024,
+        upload_max=config.upload_max_mib * 1024 * 1024,
+        precedence=base.precedence,
     )
     store.open()
     catalogue = Catalogue()
@@ -251,7 +254,7 @@ async def open_air(
     )
     issuer = Issuer(base.db, base.vault, clock, life=timedelta(days=config.horizon_days))
     shelf = StockShelf()
-    courier = Courier(base.journal, base.vault, gateway, directory, clock)
+    courier = Courier(base.journal, base.vault, gateway, directory, clock, precedence=base.precedence)
     planner = Planner(
         db=base.db,
         directory=directory,
@@ -262,7 +265,7 @@ async def open_air(
         clock=clock,
         horizon_days=config.horizon_days,
         shelf=shelf,
-        precedence=courier.precedence,
+        precedence=base.precedence,
     )
     programmes = ProgrammeService(db=base.db, directory=directory, catalogue=catalogue, rulebook=rulebook, clock=clock)
     ledger = Ledger(base.db, base.journal, courier, clock)

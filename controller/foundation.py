@@ -13,7 +13,7 @@ import os
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from controller.config import Config
@@ -22,6 +22,7 @@ from controller.keys.sealing import Sealer
 from controller.services.context import SECOND_FACTOR_VERBS, Clock, Permission, RunClock
 from controller.services.directory import Directory
 from controller.services.passwords import Passwords
+from controller.services.precedence import Precedence
 from controller.store import Database, sqlite_url
 from controller.store.errors import StoreDamagedError, StoreError
 from controller.store.journal import CommandJournal, read_journal
@@ -53,6 +54,7 @@ class Foundation:
     db: Database
     directory: Directory
     passwords: Passwords
+    precedence: Precedence = field(default_factory=Precedence)
 
 
 @asynccontextmanager

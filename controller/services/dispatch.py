@@ -145,14 +145,16 @@ class Courier:
         gateway: AgentGateway,
         directory: Directory,
         clock: Clock,
+        *,
+        precedence: Precedence | None = None,
     ) -> None:
+        """``precedence``: what holds still while an order is on its way; None: nothing has to."""
         self._journal = journal
         self._signers = signers
         self._gateway = gateway
         self._directory = directory
         self._clock = clock
-        #: For whoever has long work to do in this process: it holds still while an order is on its way.
-        self.precedence = Precedence()
+        self._precedence = precedence or Precedence()
         self._sent: OrderedDict[tuple[int, int], Sent] = OrderedDict()
         self._orders: OrderedDict[str, Dispatched] = OrderedDict()
         self.delivery_listeners: list[DeliveryListener] = []
@@ -224,7 +226,7 @@ class Courier:
         Raises:
             BusyError: ``not_recorded``; nothing was sent.
         """
-        self.precedence.order()
+        self._precedence.order()
         issued = self._clock.now()
         drafts = [
             Command(1, 1, issued, _end(issued, sheet.life or life), secrets.token_hex(_NONCE_BYTES), group, sheet.order)

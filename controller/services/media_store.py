@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from controller.services.errors import BusyError, InvalidError
+from controller.services.precedence import Precedence
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 #: Bytes gathered before a thread is asked to write them.
@@ -51,12 +52,21 @@ class UploadTooLargeError(InvalidError):
 class MediaStore:
     """The folders ``media``, ``uploads`` and ``originals`` below the data directory."""
 
-    def __init__(self, data: Path, *, reserve: int = DEFAULT_RESERVE, upload_max: int = DEFAULT_UPLOAD_MAX) -> None:
+    def __init__(
+        self,
+        data: Path,
+        *,
+        reserve: int = DEFAULT_RESERVE,
+        upload_max: int = DEFAULT_UPLOAD_MAX,
+        precedence: Precedence | None = None,
+    ) -> None:
+        """``precedence``: uploads hold still while an order is on its way; None: they need not."""
         self.media = data / "media"
         self.uploads = data / "uploads"
         self.originals = data / "originals"
         self.reserve = reserve
         self.upload_max = upload_max
+        self._precedence = precedence or Precedence()
 
     def open(self) -> None:
         """Make the folders. Blocking; called once at start."""
@@ -106,6 +116,7 @@ class MediaStore:
         except BaseException:
             await asyncio.to_thread(_discard, file, path)
             raise
+        await self._precedence.turn()  # the disk, too: the journal's line goes first
         await asyncio.to_thread(_finish, file)
         if size == 0:
             await asyncio.to_thread(path.unlink, missing_ok=True)
@@ -145,6 +156,7 @@ class MediaStore:
             if len(block) >= _BLOCK:
                 await asyncio.to_thread(file.write, bytes(block))
                 block.clear()
+            await self._precedence.turn()
             if size - looked >= _LOOK_AGAIN:
                 looked = size
                 await self.require_room(0)
