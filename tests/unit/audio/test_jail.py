@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 
+from audio import jail
+
 PRISONER = """
 import json, os, socket, sys
 from audio import jail
@@ -40,9 +42,21 @@ def test_a_sealed_process_opens_nothing() -> None:
     )
     tried = json.loads(done.stdout)
     assert (tried["file"], tried["socket"], tried["pipe"], tried["memory"]) == (24, 24, 24, "MemoryError")
-    assert tried["niceness"] >= 10
+    assert tried["niceness"] >= jail.NICENESS
     if tried["isolated"]:
         assert tried["loopback"] == 101  # not even the loopback network: unreachable
+
+
+def test_a_session_of_its_own_is_nice_as_a_whole() -> None:
+    code = (
+        "import os, sys\nfrom pathlib import Path\nfrom audio import jail\njail.enter(int(sys.argv[1]))\n"
+        "group = Path('/proc/self/autogroup')\nprint(group.read_text() if group.exists() else 'none', os.nice(0))"
+    )
+    argv = [sys.executable, "-I", "-c", code, str(os.getpid())]
+    said = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=True, start_new_session=True).stdout
+    group, niceness = said.rsplit(maxsplit=1)
+    assert int(niceness) >= jail.NICENESS
+    assert group.strip() == "none" or group.split()[-2:] == ["nice", str(jail.NICENESS)], group
 
 
 def test_processor_time_ends() -> None:

@@ -154,6 +154,32 @@ def test_the_worker_fills_rings_and_ends(clip: ClipSegment) -> None:
     assert [ring.end for ring in rings] == [48_000] * 3
 
 
+def test_what_is_heard_soon_is_decoded_at_once_and_the_rest_gently(clip: ClipSegment) -> None:
+    ring = SampleRing()
+    feeder = ClipFeeder((clip,) * 4, ring, lambda code, detail: None)
+    while feeder.step(ahead=False):
+        pass
+    assert ring.end == 28_800, "0.6 s"
+    ring.want(9_600)
+    assert feeder.step(ahead=False), "the reader has come nearer"
+    assert not feeder.step(ahead=False)
+    before = ring.end
+    assert feeder.step()
+    assert ring.end == before + 9_600
+    feeder.close()
+
+
+def test_the_worker_fills_the_whole_way_ahead_by_itself(clip: ClipSegment) -> None:
+    worker, ring = DecodeWorker(), SampleRing()
+    worker.add(ClipFeeder((clip,) * 4, ring, lambda code, detail: None))
+    for _ in range(1_000):
+        if ring.room() < 9_600:
+            break
+        time.sleep(0.01)
+    worker.close()
+    assert ring.room() < 9_600
+
+
 def test_cues_without_sense_are_refused(clip: ClipSegment) -> None:
     for segments, offset, gain in (
         ((), 0, 0.0),
