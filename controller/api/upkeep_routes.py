@@ -8,6 +8,7 @@ from typing import Literal
 from aiohttp import web
 from pydantic import Field
 
+from controller.api.languages import tongue_of
 from controller.api.routing import Call, Route, route
 from controller.api.schema import Empty, Schema
 from controller.services.context import Permission
@@ -17,7 +18,7 @@ from protocol.version import __version__
 
 
 class FindingView(Schema):
-    """One thing the doctor looked at."""
+    """One thing the doctor looked at, in the language of Accept-Language: vi or en."""
 
     check: str
     level: Literal["ok", "warning", "bad"]
@@ -116,11 +117,14 @@ class UpkeepRoutes:
 
     async def system(self, call: Call[Empty, Empty]) -> SystemView:
         """The controller itself."""
-        found = await self._upkeep.findings(call.actor)
+        found, tongue = await self._upkeep.findings(call.actor), tongue_of(call.request)
         return SystemView(
             version=__version__,
             started_at=self._upkeep.started_at,
-            findings=tuple(FindingView.model_validate(finding) for finding in found),
+            findings=tuple(
+                FindingView(check=one.check, level=one.level, message=one.said.of(tongue), remedy=one.cure.of(tongue))
+                for one in found
+            ),
         )
 
     async def keys(self, call: Call[Empty, Empty]) -> KeysView:

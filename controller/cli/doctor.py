@@ -33,10 +33,10 @@ def doctor(
         findings = examine(load_config(data, config, {}), now=datetime.now(UTC))
     for one in findings:
         if as_json:
-            line({"check": one.check, "level": one.level, "message": one.message, "remedy": one.remedy})
+            line({"check": one.check, "level": one.level, "message": one.said.en, "remedy": one.cure.en})
         else:
-            remedy = f"\n                       -> {one.remedy}" if one.remedy else ""
-            typer.echo(f"{_MARKS[one.level]}  {one.check:<12}  {one.message}{remedy}")
+            remedy = f"\n                       -> {one.cure.en}" if one.cure.en else ""
+            typer.echo(f"{_MARKS[one.level]}  {one.check:<12}  {one.said.en}{remedy}")
     bad = sum(one.level == "bad" for one in findings)
     if bad:
         raise CliError(f"{bad} of {len(findings)} checks are bad", code="unwell")

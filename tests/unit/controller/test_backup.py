@@ -213,10 +213,10 @@ async def test_the_doctor_names_what_is_wrong_and_what_to_do(desk: Desk) -> None
     findings = examine(settings(desk.folder), now=START + timedelta(days=390))
     bad = {finding.check: finding for finding in findings if finding.level == "bad"}
     assert set(bad) == {"audit", "users"}
-    assert "reset-password" in bad["users"].remedy
+    assert "reset-password" in bad["users"].cure.en
     keys = [finding for finding in findings if finding.check == "keys"]
     assert [finding.level for finding in keys] == ["warning", "warning"]
-    assert "rotate" in keys[1].remedy
+    assert "rotate" in keys[1].cure.en
     assert of(findings, "backup") == ["warning"]
 
 
@@ -224,7 +224,7 @@ async def test_the_doctor_counts_who_may_warn(desk: Desk) -> None:
     def said(**more: bool) -> tuple[str, str]:
         config = settings(desk.folder).model_copy(update=more)
         (one,) = (one for one in examine(config, now=START) if one.check == "second-factor")
-        return one.level, one.message
+        return one.level, one.said.en
 
     assert "a password alone" in said(second_factor_required=False)[1]
     assert said() == ("warning", "0 people who may give alerts have a second factor, and an alert takes 2")

@@ -68,6 +68,11 @@ async def test_what_the_doctor_finds_and_when_keys_end(tmp_path: Path) -> None:
     async with open_staff(tmp_path) as admin:
         _, system = await admin.call("GET", "/api/v1/system")
         assert {"disk", "keys", "backup", "audit"} <= {finding["check"] for finding in system["findings"]}
+        english = {"Accept-Language": "en"}
+        _, other = await admin.call("GET", "/api/v1/system", headers=english)
+        for name, said in (("backup", "chưa sao lưu lần nào"), ("audit", "nguyên vẹn")):
+            assert said in next(each["message"] for each in system["findings"] if each["check"] == name)
+        assert "there was never a backup" in {finding["message"] for finding in other["findings"]}
         _, keys = await admin.call("GET", "/api/v1/keys")
         assert keys["root_fingerprint"] == admin.running.foundation.vault.root_fingerprint
         assert {role for key in keys["online"] for role in key["roles"]} == {"plan", "live", "emergency", "drill"}

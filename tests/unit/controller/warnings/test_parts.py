@@ -224,7 +224,7 @@ async def test_the_doctor_sees_certificates_end(world: World) -> None:
 
     def looked(days: float) -> dict[str, str]:
         found = examine(config, now=START + timedelta(days=days))
-        return {one.message.rsplit(" ends in ", 1)[0]: one.level for one in found if one.check == "cap"}
+        return {one.said.en.rsplit(" ends in ", 1)[0]: one.level for one in found if one.check == "cap"}
 
     own, theirs = "our CAP certificate", "the last signature certificate of the warning source 'KTTV Quảng Trị'"
     assert looked(0) == {own: "ok", theirs: "ok"}
