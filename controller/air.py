@@ -66,6 +66,7 @@ from controller.services.sources import SourceService
 from controller.services.stock import StockShelf
 from controller.services.streams import StreamOpener
 from controller.services.tapes import Tapes
+from controller.services.upcoming import Upcoming
 from controller.services.voice_trial import VoiceTrial
 from controller.services.waveforms import Waveforms
 from controller.store import StoreBusyError
@@ -182,7 +183,7 @@ class Air:
             *SourceRoutes(self.sources, self.relays.state_of).table(),
             *programmes.table(),
             *OccurrenceRoutes(OccurrenceService(self.programmes, base.clock), programmes).table(),
-            *UpcomingRoutes(self.planner, base.directory, base.clock).table(),
+            *UpcomingRoutes(Upcoming(self.planner, self.courier), base.directory, base.clock).table(),
             *OrderRoutes(self.orders, self.holds).table(),
             *ReportRoutes(self.reports).table(),
             *LiveRoutes(self.live, self.tapes).table(),

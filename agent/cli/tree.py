@@ -123,7 +123,7 @@ def confirm(
         if not ask(data, {"ask": "confirm", "digits": digits})["ok"]:
             message = "these are not the digits this agent shows: do NOT approve at the desk, and look who answers"
             raise StatusError("digits_differ", message)
-        typer.echo("confirmed: approve it at the desk now", err=True)
+        typer.echo("đúng số / the digits match: it joins as soon as the desk has typed them, too", err=True)
 
 
 @app.command()

@@ -16,7 +16,18 @@ from controller.api.routing import Call, Route, route
 from controller.api.schema import Empty, Id, OptionalLine, Page, PageQuery, Schema, paginate
 from controller.services.context import Actor, Clock, Permission
 from controller.services.directory import Directory
-from controller.services.drills import LAST, Card, Drill, DrillDesk, DrillDraft, DrillKind, Result, scorecard
+from controller.services.drills import (
+    LAST,
+    NOTICE_WORDS,
+    TEST_WORDS,
+    Card,
+    Drill,
+    DrillDesk,
+    DrillDraft,
+    DrillKind,
+    Result,
+    scorecard,
+)
 from controller.services.errors import BusyError, ConflictError, ForbiddenError, InvalidError, NotFoundError
 
 
@@ -70,6 +81,7 @@ class DrillView(Schema):
     kind: str
     title: str
     started_by: str
+    started_by_name: str = Field(description="What people call who started it; empty = nothing else is known")
     start: datetime
     expires: datetime
     cancelled_at: datetime | None
@@ -89,6 +101,7 @@ class DrillDetails(DrillView):
     """The same with every box, the worst first."""
 
     words: dict[str, str]
+    notices: dict[str, str] = Field(description="Spoken before and after, by language")
     results: tuple[ResultView, ...]
 
 
@@ -121,6 +134,13 @@ class CardQuery(PageQuery):
     last: int = Field(LAST, ge=1, le=60, description="Tries of each box that are looked at")
 
 
+class ScriptView(Schema):
+    """What the system says by itself, by language."""
+
+    notices: dict[str, str] = Field(description="Before and after whatever sounds; a language without hears the 'vi'")
+    test: dict[str, str] = Field(description="The words of an audible test")
+
+
 class DrillRoutes:
     """Operations on drills and tests."""
 
@@ -138,6 +158,8 @@ class DrillRoutes:
         return (
             route("GET", f"{root}/scorecard", "drillScorecard", read, self.cards, query=CardQuery,
                   returns=Page[CardView], summary="How each box did in the last tests, the worst first"),
+            route("GET", f"{root}/script", "drillScript", read, self.script, returns=ScriptView,
+                  summary="What the system says in drills by itself"),
             route("POST", root, "startDrill", drill, self.start, body=DrillShape, returns=DrillDetails, errors=step,
                   status=201, idempotent=True, summary="Start a drill, an audible test or a silent one now"),
             route("POST", "/api/v1/clusters/{cluster_id}/self-test", "testCluster", (Permission.AGENT_CONTROL, drill),
@@ -150,6 +172,14 @@ class DrillRoutes:
             route("POST", f"{one}/cancel", "cancelDrill", drill, self.cancel, returns=DrillDetails, errors=step,
                   summary="End a drill that sounds"),
         )  # fmt: skip
+
+    async def script(self, _call: Call[Empty, Empty]) -> ScriptView:
+        """The fixed words, in the languages there is a voice for."""
+        made = self._desk.notices.languages(NOTICE_WORDS)
+        return ScriptView(
+            notices={each: NOTICE_WORDS[each] for each in made},
+            test={each: TEST_WORDS[each] for each in TEST_WORDS if each in made},
+        )
 
     async def start(self, call: Call[DrillShape, Empty]) -> DrillDetails:
         """Try it."""
@@ -194,7 +224,11 @@ class DrillRoutes:
         late = {result.agent_id for result in drill.missing(self._clock.now())}
         results = sorted(drill.results.values(), key=lambda each: (each.passed, each.cluster_id, each.agent_id))
         rows = tuple(self._result(result, missing=result.agent_id in late) for result in results)
-        return DrillDetails(**self._numbers(drill), words=dict(drill.words), results=rows)
+        return DrillDetails(**self._numbers(drill), words=dict(drill.words), notices=self._notices(drill), results=rows)
+
+    def _notices(self, drill: Drill) -> dict[str, str]:
+        spoken = {} if drill.kind is DrillKind.SILENT else drill.words
+        return {each: NOTICE_WORDS[each] for each in self._desk.notices.languages(spoken)} if spoken else {}
 
     def _numbers(self, drill: Drill) -> dict[str, object]:
         now, results = self._clock.now(), drill.results.values()
@@ -203,6 +237,7 @@ class DrillRoutes:
             "kind": drill.kind.value,
             "title": drill.title,
             "started_by": drill.started_by,
+            "started_by_name": self._directory.called(drill.started_by),
             "start": drill.start,
             "expires": drill.expires,
             "cancelled_at": drill.cancelled_at,

@@ -171,6 +171,7 @@ class ProblemView(Schema):
     at: datetime | None = None
     warning: bool = False
     other: str = Field("", description="Title of the programme it meets")
+    languages: tuple[str, ...] = Field((), description="Those it is about")
 
     @classmethod
     def of(cls, problem: Problem | Gap) -> ProblemView:
@@ -184,6 +185,7 @@ class ProblemView(Schema):
             at=problem.at,
             warning=problem.warning,
             other=problem.other,
+            languages=problem.languages,
         )
 
 

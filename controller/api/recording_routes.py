@@ -98,6 +98,7 @@ class DecisionView(Schema):
 
     approved: bool
     by: str
+    by_name: str = Field(description="What people call them; empty = nothing else is known")
     at: datetime
     reason: str
 
@@ -266,7 +267,13 @@ class RecordingRoutes:
             else ProgressView(stage=progress.stage, share=progress.share, before=progress.before),
             decision=None
             if decision is None
-            else DecisionView(approved=decision.approved, by=decision.by, at=decision.at, reason=decision.reason),
+            else DecisionView(
+                approved=decision.approved,
+                by=decision.by,
+                by_name=self._directory.called(decision.by),
+                at=decision.at,
+                reason=decision.reason,
+            ),
             used_by=tuple(use.id for use in self._catalogue.uses_of(entry.id)),
             for_alerts=bool(self._recordings.templates_of(entry.id)),
             created_by=entry.created_by,

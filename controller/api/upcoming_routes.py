@@ -12,7 +12,7 @@ from controller.api.schema import Empty, Schema
 from controller.services.context import Clock, Permission
 from controller.services.directory import Directory
 from controller.services.errors import ForbiddenError, NotFoundError
-from controller.services.planning import Planner
+from controller.services.upcoming import Upcoming
 from schedules.model import Item, Relay
 
 _MOST: Final = 50
@@ -58,8 +58,8 @@ class UpcomingView(Schema):
 class UpcomingRoutes:
     """Operations on it."""
 
-    def __init__(self, planner: Planner, directory: Directory, clock: Clock) -> None:
-        self._planner = planner
+    def __init__(self, ahead: Upcoming, directory: Directory, clock: Clock) -> None:
+        self._ahead = ahead
         self._directory = directory
         self._clock = clock
 
@@ -75,8 +75,5 @@ class UpcomingRoutes:
         """The next items."""
         cluster = self._directory.cluster(call.path["cluster_id"])
         self._directory.require(call.actor, Permission.READ, cluster.area_id)
-        now = self._clock.now()
-        ahead = sorted(
-            (item for item in self._planner.items_of(cluster.id) if item.nominal_end > now), key=lambda item: item.start
-        )
+        ahead = self._ahead.of(cluster.id, self._clock.now())
         return UpcomingView(items=tuple(map(PlannedView.of, ahead[: call.query.limit])))

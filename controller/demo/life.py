@@ -158,7 +158,7 @@ class Life:
             recording = self._scenario.speak(district.area_id, slot.title, slot.text)
             self._scenario.approve(recording)
             content = {"kind": "recorded", "recordings": [recording], "repeat": slot.repeat, "chime_before": "opening"}
-        areas = [district.communes[name] for name in slot.communes] or [district.area_id]
+        areas = [district.communes[name] for name in slot.communes if name in district.populated] or [district.area_id]
         said = {
             "area_id": district.area_id,
             "title": slot.title,

@@ -46,6 +46,7 @@ class District:
     area_id: str
     communes: Mapping[str, str]
     cluster_ids: tuple[str, ...]
+    populated: frozenset[str]  # communes that have a cluster
     quiet_begin: str  # local HH:MM
     quiet_end: str
 
@@ -99,7 +100,8 @@ class Scenario:
                 for seed in clusters
             ]
             made = api.post("/api/v1/clusters/import", {"clusters": listed})["clusters"]
-        return District(district, communes, tuple(one["id"] for one in made), begin, end)
+        populated = frozenset(seed.commune for seed in clusters)
+        return District(district, communes, tuple(one["id"] for one in made), populated, begin, end)
 
     def seed_people(self, district: District) -> None:
         """Those who work at the desk; the approver also acts in this scenario: who writes does not approve."""

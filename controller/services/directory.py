@@ -287,6 +287,11 @@ class Directory:
         wanted = name.casefold()
         return next((user for user in self.users.values() if user.name.casefold() == wanted), None)
 
+    def called(self, name: str) -> str:
+        """What people call the user with this sign-in name; empty when nothing else is known."""
+        user = self.user_named(name)
+        return "" if user is None else user.display_name
+
     # --- places ---
 
     def area(self, area_id: str) -> AreaEntry:

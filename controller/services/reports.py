@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from sqlalchemy import case
 from sqlmodel import col, func, select
 
 from controller.services.context import Actor, Permission
@@ -30,6 +31,8 @@ MAX_LINES: Final = 500
 #: Clusters named in a SQL list at a time (SQLite's bound on variables is far above it).
 _MAX_CLUSTERS: Final = 20_000
 _ROW = tables.PlayRecordRow
+#: What became of an occurrence at a cluster, the best first.
+_OUTCOMES: Final = ("played", "partial", "stopped", "withdrawn", "skipped", "refused", "missed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,10 @@ class ReportQuery:
 
 @dataclass(slots=True)
 class ReportLine:
-    """One occurrence in numbers of clusters. ``expected`` and ``silent`` are None when the plan has forgotten it."""
+    """One occurrence in numbers of clusters; ``duplicates``: times it sounded once more.
+
+    ``expected`` and ``silent`` are None when the plan has forgotten it.
+    """
 
     rule_id: str
     recurrence: datetime | None
@@ -61,12 +67,12 @@ class ReportLine:
 
     @property
     def reported(self) -> int:
-        """Clusters that said something, duplicates not counted."""
-        return sum(self.outcomes.values()) - self.duplicates
+        """Clusters that said something."""
+        return sum(self.outcomes.values())
 
     def count(self, outcome: str) -> int:
         """How many clusters reported this outcome."""
-        return self.outcomes.get(outcome, 0) - (self.duplicates if outcome == "played" else 0)
+        return self.outcomes.get(outcome, 0)
 
 
 class ReportService:
@@ -155,21 +161,36 @@ async def _newest(session: Any, where: list[Any], limit: int) -> set[tuple[str, 
 
 
 def _sums(where: list[Any]) -> Any:
-    return (
+    """Per occurrence and outcome, in numbers of clusters: where two boxes told (one was replaced), the better."""
+    ranks = {name: rank for rank, name in enumerate(_OUTCOMES)}
+    outcome = case(ranks, value=col(_ROW.outcome), else_=len(_OUTCOMES) - 1)
+    best = (
         select(
             _ROW.rule_id,
             _ROW.recurrence,
-            _ROW.outcome,
+            func.min(outcome).label("rank"),
             func.min(_ROW.title).label("title"),
             func.min(_ROW.priority).label("priority"),
             func.min(_ROW.planned_start).label("planned_start"),
-            func.count().label("count"),
             func.max(func.abs(_ROW.start_error_us)).label("start_error_us"),
             func.sum(_ROW.silence_frames).label("silence_frames"),
         )  # type: ignore[call-overload] # more columns than sqlmodel's stubs count
         .where(*where)
-        .group_by(col(_ROW.rule_id), col(_ROW.recurrence), col(_ROW.outcome))
+        .group_by(col(_ROW.rule_id), col(_ROW.recurrence), func.coalesce(col(_ROW.cluster_id), col(_ROW.agent_id)))
+        .subquery()
     )
+    each = best.c
+    return select(
+        each.rule_id,
+        each.recurrence,
+        each.rank,
+        func.min(each.title).label("title"),
+        func.min(each.priority).label("priority"),
+        func.min(each.planned_start).label("planned_start"),
+        func.count().label("count"),
+        func.max(each.start_error_us).label("start_error_us"),
+        func.sum(each.silence_frames).label("silence_frames"),
+    ).group_by(each.rule_id, each.recurrence, each.rank)  # type: ignore[call-overload] # as above
 
 
 def _doubles(where: list[Any]) -> Any:
@@ -203,7 +224,7 @@ def _line(key: tuple[str, datetime | None], row: Any) -> ReportLine:
 
 
 def _add(line: ReportLine, row: Any) -> None:
-    line.outcomes[row.outcome] = line.outcomes.get(row.outcome, 0) + row.count
+    line.outcomes[_OUTCOMES[row.rank]] = row.count
     line.silence_frames += row.silence_frames or 0
     if row.start_error_us is not None:
         line.start_error_us_max = max(line.start_error_us_max or 0, row.start_error_us)

@@ -98,7 +98,8 @@ def _content(subject: _Subject) -> Iterator[Problem]:
         if lacking:
             there = [cluster.cluster_id for cluster in subject.clusters if cluster.languages == languages]
             message = f"{len(there)} clusters also speak {', '.join(lacking)}, and no recording is in it"
-            yield Problem("language_uncovered", message, rule.id, min(there), warning=True)
+            tongues = tuple(lacking)
+            yield Problem("language_uncovered", message, rule.id, min(there), warning=True, languages=tongues)
 
 
 def _times(subject: _Subject, now: datetime) -> Iterator[Problem]:

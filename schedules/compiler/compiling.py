@@ -204,7 +204,9 @@ class _Compilation:
         problems: list[Problem] = []
         if sounds.usual_is_lacking:
             message = f"{rule.title!r} has no recording in {', '.join(place.languages) or 'any language'}"
-            lacking = Problem("language_uncovered", message, rule.id, example.cluster_id, warning=True)
+            lacking = Problem(
+                "language_uncovered", message, rule.id, example.cluster_id, warning=True, languages=place.languages
+            )
             if not rule.replaced:
                 return _Share((), (lacking,))
             problems.append(lacking)

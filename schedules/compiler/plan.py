@@ -29,7 +29,7 @@ class Problem:
     """Something a person should know. A ``warning`` does not stand in the way; anything else is refused at the desk.
 
     ``code`` is stable snake_case. ``cluster_id`` is one example where it holds for some clusters only; ``other`` the
-    title of the rule it meets.
+    title of the rule it meets; ``languages`` those it is about.
     """
 
     code: str
@@ -39,6 +39,7 @@ class Problem:
     at: datetime | None = None
     warning: bool = False
     other: str = ""
+    languages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ def test_a_drill_is_heard_and_scored(come: Come, village: Village) -> None:
     page.get_by_label("Tên buổi diễn tập").fill("Diễn tập tháng này")
     page.get_by_role("treeitem", name=re.compile("Xã Ba Nang")).first.click()
     expect(page.get_by_text("DIỄN TẬP: Diễn tập có tiếng tại 2 cụm loa.")).to_be_visible()
+    expect(page.get_by_text("Loa sẽ nói (Tiếng Việt)")).to_be_visible()
+    expect(page.get_by_text("Đây là diễn tập.").first).to_be_visible()  # the notice around it, too
     person.shot("drill-audible")
     assert person.barriers() == []
     page.get_by_role("button", name="Bắt đầu DIỄN TẬP").click()

@@ -134,7 +134,7 @@ def test_a_file_is_uploaded_right_there_and_waits_for_its_approval(
     hole = tile(page, "Thông báo mới")
     expect(hole).to_have_class(re.compile(r"\bmissing\b"))
     hole.click()
-    expect(page.get_by_text("Bản ghi chưa được phê duyệt: chỉ phát nếu được duyệt trước giờ này.")).to_be_visible()
+    expect(page.get_by_text("Bản thu chưa được phê duyệt: chỉ phát nếu được duyệt trước giờ này.")).to_be_visible()
     person.shot("schedule-hole")
     assert person.barriers() == []
     page.get_by_role("button", name="Gỡ cả chương trình").click()
@@ -174,18 +174,18 @@ def test_one_day_has_a_recording_of_its_own_and_keeps_it_when_it_is_moved(
     person = come("bientap")
     page = person.go(f"schedule?day={tomorrow():%Y-%m-%d}")
     tile(page, title).click()
-    page.get_by_role("button", name="Đổi bản ghi cho lần này").click()
-    dialog = page.get_by_role("dialog", name=re.compile("Bản ghi riêng cho lần này"))
+    page.get_by_role("button", name="Đổi bản thu cho lần này").click()
+    dialog = page.get_by_role("dialog", name=re.compile("Bản thu riêng cho lần này"))
     dialog.get_by_text("Bản tin lũ").click()
     expect(dialog.get_by_text("Không vướng gì.")).to_be_visible()
     person.shot("schedule-own")
     assert person.barriers() == []
-    dialog.get_by_role("button", name="Phát bản ghi này").click()
-    expect(page.get_by_text(re.compile(f"{title} lúc .*: phát bản ghi riêng"))).to_be_visible()
+    dialog.get_by_role("button", name="Phát bản thu này").click()
+    expect(page.get_by_text(re.compile(f"{title} lúc .*: phát bản thu riêng"))).to_be_visible()
     assert own_sounds(village, title) == [True, False, False, False]
 
     tile(page, title).click()
-    expect(page.get_by_text("Lần này phát bản ghi riêng.")).to_be_visible()
+    expect(page.get_by_text("Lần này phát bản thu riêng.")).to_be_visible()
     page.get_by_role("button", name="Đổi giờ", exact=True).click()
     move = page.get_by_role("dialog", name=re.compile("Đổi giờ phát"))
     move.get_by_label("Giờ bắt đầu").fill("10:00")
@@ -195,7 +195,7 @@ def test_one_day_has_a_recording_of_its_own_and_keeps_it_when_it_is_moved(
     assert own_sounds(village, title) == [True, False, False, False]
 
     tile(page, title).click()
-    page.get_by_role("button", name="Đổi bản ghi cho lần này").click()
+    page.get_by_role("button", name="Đổi bản thu cho lần này").click()
     dialog.get_by_role("button", name="Phát như chương trình").click()
     expect(page.get_by_text(re.compile(f"{title} lúc .*: phát như chương trình"))).to_be_visible()
     assert own_sounds(village, title) == [False] * 4

@@ -200,7 +200,7 @@ def words_of(info: NoticeInfo) -> str:
 
 def cancel_words(title: str, languages: Sequence[str]) -> tuple[SpokenWords, ...]:
     """The twin of words that came by a warning: that it holds no longer. Vietnamese and English only."""
-    texts = {"vi": f"Cảnh báo sau đây đã được huỷ bỏ: {title}.", "en": f"This warning has been cancelled: {title}."}
+    texts = {"vi": f"Cảnh báo sau đây đã được hủy bỏ: {title}.", "en": f"This warning has been cancelled: {title}."}
     return tuple(SpokenWords(tag, texts[primary(tag)]) for tag in languages if primary(tag) in texts)
 
 

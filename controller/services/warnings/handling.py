@@ -330,7 +330,7 @@ class WarningHandler:
             SYSTEM, entry.id, changes, expected=(State.RECEIVED,), audit="warning.propose", details=said
         )
         if changed is not None:
-            what = "Huỷ cảnh báo" if proposal.kind == "cancel" else "Cảnh báo"
+            what = "Hủy cảnh báo" if proposal.kind == "cancel" else "Cảnh báo"
             text = f"{what} “{proposal.title}” cho {len(proposal.clusters)} cụm loa chờ người trực quyết định."
             self._tell(frozenset(proposal.clusters), "warning_proposed", entry.id, text)
 

@@ -43,6 +43,11 @@ async def test_a_silent_test_from_the_api(staff: Staff) -> None:
     assert status == 404
     status, cards = await staff.call("GET", "/api/v1/drills/scorecard")
     assert (status, cards["items"]) == (200, [])
+    _, told = await staff.call("GET", f"/api/v1/drills/{made['id']}")
+    assert (told["started_by"], told["started_by_name"], told["notices"]) == ("admin", told["started_by_name"], {})
+    status, script = await staff.call("GET", "/api/v1/drills/script")
+    assert status == 200
+    assert all("diễn tập" in text for language, text in script["notices"].items() if language == "vi")
 
 
 async def test_who_looks_after_boxes_tests_and_mutes_one_cluster_and_nothing_wider(staff: Staff) -> None:

@@ -14,7 +14,9 @@ from controller.services.catalogue import RecordingEntry
 from controller.services.clusters import ClusterService
 from controller.services.context import Actor, Role, RoleGrant
 from controller.services.errors import ConflictError, ForbiddenError, NotFoundError
+from controller.services.orders import Scope
 from controller.services.programme_model import RecordedSpec, RelaySpec, TargetSpec
+from controller.services.upcoming import Upcoming
 from controller.services.zones import ZoneService
 from controller.store import tables
 from protocol.documents import body_sha256, decode_day
@@ -113,6 +115,23 @@ async def test_a_programme_sounds_where_its_zone_is_each_day(tmp_path: Path) -> 
             await air.programmes.create(stranger, replace(spec, area_id=elsewhere))
         await air.programmes.withdraw(ADMIN, made.id)
         await zones.delete(ADMIN, zone.id)
+
+
+async def test_what_a_stop_ended_does_not_come_next(tmp_path: Path) -> None:
+    async with open_stage(tmp_path, tasks=False) as stage:
+        area = await stage.area()
+        here, there = await stage.cluster(area, "A"), await stage.cluster(area, "B")
+        await put_on_the_grid(stage, area, b"x" * 100)  # 100 s, daily
+        await stage.air.planner.compile()
+        ahead = Upcoming(stage.air.planner, stage.air.courier)
+        stage.clock.at = FIRST + timedelta(seconds=20)
+        days = [item.start for item in ahead.of(here, stage.clock.now())]
+        assert days[0] == FIRST
+        await stage.air.orders.stop(ADMIN, Scope(clusters=(here,)))
+        assert [item.start for item in ahead.of(here, stage.clock.now())] == days[1:]
+        assert [item.start for item in ahead.of(there, stage.clock.now())] == days
+        await stage.air.orders.stop(ADMIN, Scope(everywhere=True))
+        assert [item.start for item in ahead.of(there, stage.clock.now())] == days[1:]
 
 
 async def test_clusters_with_the_same_programme_share_their_days(tmp_path: Path) -> None:

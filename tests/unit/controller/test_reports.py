@@ -59,6 +59,16 @@ async def test_an_occurrence_in_numbers(tmp_path: Path) -> None:
         assert line.silence_frames == 48_000
 
 
+async def test_a_cluster_whose_box_was_replaced_counts_once_with_the_better(tmp_path: Path) -> None:
+    async with open_stage(tmp_path, tasks=False) as stage:
+        cluster = await stage.cluster(await stage.area(), "A")
+        old = await stage.cluster(await stage.area("elsewhere"), "where the old box is now")
+        await say(stage, cluster, "played", 1)
+        await say(stage, cluster, "stopped", 1, agent_id=stage.agent_of(old))
+        (line,) = await stage.air.reports.occurrences(ADMIN, ReportQuery())
+        assert (line.reported, line.outcomes, line.duplicates) == (1, {"played": 1}, 0)
+
+
 async def test_filters_and_rights(tmp_path: Path) -> None:
     async with open_stage(tmp_path, tasks=False) as stage:
         here, there = await stage.area("here"), await stage.area("there")

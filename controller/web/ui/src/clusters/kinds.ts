@@ -26,6 +26,6 @@ export const LOOKS: Record<Kind, State> = {
   muted: "muted",
   no_box: "unknown",
   playing: "playing",
-  idle: "idle",
+  idle: "ok",
   disabled: "idle",
 };

@@ -4,7 +4,7 @@ export const t = words({
   vi: {
     kind: {
       playing: "Đang phát",
-      idle: "Đang chờ",
+      idle: "Sẵn sàng",
       faulty: "Có lỗi",
       muted: "Tắt tiếng",
       unknown: "Chưa rõ",
@@ -110,7 +110,7 @@ export const t = words({
   en: {
     kind: {
       playing: "Sounding",
-      idle: "Waiting",
+      idle: "Ready",
       faulty: "Fault",
       muted: "Muted",
       unknown: "Unknown",

@@ -6,6 +6,7 @@ import {
   LayerGroup,
   Map as LeafletMap,
   polygon,
+  Tooltip,
   type GridLayer,
   type LatLngBounds,
   type Renderer,
@@ -140,7 +141,8 @@ export class ClusterMap {
     const all = boundsOf(this.#places);
     const size = this.map.getSize();
     if (!all.isValid() || size.x === 0 || size.y === 0) return;
-    this.map.fitBounds(all.pad(0.05), { maxZoom: 15, padding: [24, 24] });
+    // More above: the names of areas stand there.
+    this.map.fitBounds(all.pad(0.05), { maxZoom: 15, paddingTopLeft: [24, 60], paddingBottomRight: [24, 24] });
     this.#fitted = true;
   };
 
@@ -225,8 +227,14 @@ export class ClusterMap {
         fillOpacity: 0.09,
         smoothFactor: 0.5,
       }); // prettier-ignore
-      shape.bindTooltip(span(name), { permanent: true, direction: "center", className: "map-area" });
+      const north = shape.getBounds();
+      const above = new Tooltip([north.getNorth(), north.getCenter().lng], {
+        permanent: true,
+        direction: "top",
+        className: "map-area",
+      });
       this.#areas.addLayer(shape);
+      this.#areas.addLayer(above.setContent(span(name)));
     }
   }
 

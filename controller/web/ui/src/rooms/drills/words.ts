@@ -3,7 +3,7 @@ import { count, plural, words } from "../../i18n";
 export const t = words({
   vi: {
     title: "DIỄN TẬP",
-    lead: "Chỉ để luyện tập và kiểm tra. Loa luôn nói “diễn tập” trước và sau; không gì ở đây thành cảnh báo thật được.",
+    lead: "Chỉ để luyện tập và kiểm tra. Cái gì có tiếng thì trước và sau luôn có lời “diễn tập”; không gì ở đây thành cảnh báo thật được.",
     views: "Xem",
     view: { start: "Bắt đầu", card: "Bảng điểm thiết bị", history: "Các lần đã làm" },
     back: "Về trang Diễn tập",
@@ -66,6 +66,8 @@ export const t = words({
     ms: (n: number) => `${count(n, "vi")} ms`,
     failed: "Điểm không đạt",
     said: "Loa đã nói",
+    willBeSaid: "Loa sẽ nói",
+    again: "Nhắc lại",
     check: {
       stock: "kho âm thanh",
       disk: "ổ đĩa",
@@ -93,7 +95,7 @@ export const t = words({
   },
   en: {
     title: "DRILL",
-    lead: "For practice and tests only. Loudspeakers always say “drill” before and after; nothing here can become an alert.",
+    lead: "For practice and tests only. Whatever sounds says “drill” before and after; nothing here can become an alert.",
     views: "View",
     view: { start: "Start", card: "Score card", history: "History" },
     back: "To drills",
@@ -153,6 +155,8 @@ export const t = words({
     ms: (n) => `${count(n, "en")} ms`,
     failed: "What failed",
     said: "What was said",
+    willBeSaid: "They will say",
+    again: "Again",
     check: {
       stock: "stock",
       disk: "disk",

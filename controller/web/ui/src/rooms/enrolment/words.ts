@@ -40,6 +40,8 @@ export const t = words({
       "Chép tệp này vào thẻ nhớ trước khi đi lắp. Mỗi mã trong tệp dùng được một lần, cho đúng một cụm loa. Giữ tệp như giữ chìa khóa.",
     where: "Cho những cụm loa",
     onlyEmpty: "Chỉ những cụm chưa có thiết bị",
+    noneEmpty: "Cụm loa nào cũng đã có thiết bị. Bỏ dấu chọn ở trên để cấp thêm, hoặc thêm cụm loa ở Quản trị.",
+    noClusters: "Chưa có cụm loa nào. Thêm khu vực và cụm loa ở Quản trị trước.",
     url: "Địa chỉ bộ điều khiển cho thiết bị",
     urlHint: "Để trống: thiết bị tự dò trong mạng nội bộ. Nếu ở xa, nhập ví dụ https://loa.huyen.vn:8443.",
     life: "Dùng được trong",
@@ -91,6 +93,9 @@ export const t = words({
       "Copy this file to the cards before you travel. Each token in it works once, for one cluster only. Keep it like a key.",
     where: "For these clusters",
     onlyEmpty: "Only clusters without a box",
+    noneEmpty:
+      "Every cluster has its box. Clear the mark above to make files for more, or add clusters in Administration.",
+    noClusters: "There are no clusters yet. Add areas and clusters in Administration first.",
     url: "The controller's address for boxes",
     urlHint: "Empty: boxes look for it in their own network. From afar, for example https://loa.huyen.vn:8443.",
     life: "Works for",

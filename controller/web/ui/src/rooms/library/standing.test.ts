@@ -22,7 +22,13 @@ const recording = (more: Partial<shapes.RecordingView>): shapes.RecordingView =>
   created_at: "2026-11-30T00:00:00Z",
   ...more,
 });
-const decision = (approved: boolean) => ({ approved, by: "Bình", at: "2026-11-30T00:00:00Z", reason: "" });
+const decision = (approved: boolean) => ({
+  approved,
+  by: "Bình",
+  by_name: "",
+  at: "2026-11-30T00:00:00Z",
+  reason: "",
+});
 
 it("stands as the desk says", () => {
   expect(standingOf(recording({}))).toBe("waiting");

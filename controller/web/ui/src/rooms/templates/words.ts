@@ -31,7 +31,7 @@ export const t = words({
     once: "không nhắc lại",
     recording: {
       processing: "Máy đang đọc…",
-      ready: "Chưa duyệt",
+      ready: "Chờ phê duyệt",
       approved: "Đã duyệt",
       rejected: "Bị từ chối",
       failed: "Không tạo được tiếng",
