@@ -3,21 +3,29 @@
 A district of 13 communes with 1 500 clusters and 2 000 occurrences a week, one behind the other around the clock, is
 seeded over the API. Each page is opened by a browser that has never been there (nothing cached), and is usable when
 what people come for is there and nothing says that it is still loading. A change is made over the API; it shows when
-its words are on a page that was open before. The week is scrolled by the wheel, in each of its sizes, while the page
-counts its own animation frames. Scripts are counted as they come over the wire.
+its words are on a page that was open before. Then fifty of the clusters get real boxes: one is muted and released by
+order, others lose their process, one is frozen with its connection open. Beside the time until the page shows it stands
+the time until the controller knows it, asked every 20 ms, which no page can undercut. The week is scrolled by the
+wheel, in each of its sizes, while the page counts its own animation frames. Scripts are counted as they come over the
+wire.
 """
 
 from __future__ import annotations
 
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from queue import Queue
+from threading import Thread
 from typing import Any, Final
 
 import numpy as np
@@ -28,6 +36,8 @@ from benchmarks.report import Case, at_most, note, parser, report
 from tests.browser.people import Person
 from tests.system.boxes import recorded
 from tests.system.desk import Desk, local
+from tests.system.processes import Process, wait_until
+from tests.system.siren_desk import swarm
 
 _BENCH: Final = "console"
 _COMMUNES: Final = 13
@@ -37,6 +47,10 @@ _APART: Final = 5  # minutes: one behind the other around the clock, so that non
 _IMPORT: Final = 500
 _ROUNDS: Final = 5
 _SCROLL_S: Final = 4.0
+_SWARM: Final = 50  # clusters with real boxes; the last of them have a process of their own each
+_ASK_S: Final = 0.02
+#: A fault is on the technician's screen within this (EN 54-16).
+_FAULT_S: Final = 100.0
 _FLAGS: Final = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
                  "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--mute-audio")  # fmt: skip
 _PASSWORD: Final = "mat khau cua quan tri"  # noqa: S105 - of a controller that lives as long as this run
@@ -105,6 +119,7 @@ def measure(rounds: int) -> Iterator[Case]:
         stack.callback(browser.close)
         yield from _first_pages(browser, desk, rounds)
         yield from _change(browser, desk, rounds)
+        yield from _boxes(browser, desk, rounds, folder)
         yield from _week(browser, desk, district)
 
 
@@ -170,6 +185,99 @@ def _change(browser: Browser, desk: Desk, rounds: int) -> Iterator[Case]:
     case = f"/console/fleet, {_CLUSTERS} clusters"
     yield at_most(_BENCH, case, f"a change is on the screen, slowest of {rounds}", max(took), "s", 1.0)
     yield Case(_BENCH, case, "a change is on the screen, median", statistics.median(took), "s")
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """One change of a box's state: seconds until the controller knew it, and until it was on the page."""
+
+    known: float
+    shown: float
+
+
+class _Watch:
+    """Looks at one cluster, on an open page of the fleet and over the API beside it."""
+
+    def __init__(self, desk: Desk, page: Page, cluster: dict[str, Any]) -> None:
+        self._desk = desk
+        name = str(cluster["name"])
+        self._row = page.get_by_role("row").filter(has_text=name)
+        page.get_by_role("searchbox").first.fill(name)  # the table draws only what is in sight
+        self._row.wait_for()
+        self.id = str(cluster["id"])
+        self._area = str(cluster["area_id"])
+
+    def after(self, deed: Callable[[], object], kind: str, words: str, *, within: float = 10.0) -> _Seen:
+        """Do it, and wait until the cluster is of that kind, and the page says so in these words."""
+        known: Queue[float] = Queue()
+        began = time.monotonic()
+        asking = Thread(target=self._ask, args=(kind, began + within, known), daemon=True)
+        asking.start()
+        deed()
+        self._row.get_by_text(words).first.wait_for(timeout=within * 1000)
+        shown = time.monotonic() - began
+        return _Seen(known.get(timeout=within) - began, shown)
+
+    def _ask(self, kind: str, until: float, known: Queue[float]) -> None:
+        with self._desk.api() as api:
+            while time.monotonic() < until:
+                states = api.get("/api/v1/clusters/states", {"area_id": self._area})["states"]
+                if any(each["cluster_id"] == self.id and each["state"] == kind for each in states):
+                    known.put(time.monotonic())
+                    return
+                time.sleep(_ASK_S)
+
+
+def _boxes(browser: Browser, desk: Desk, rounds: int, folder: Path) -> Iterator[Case]:
+    alone = rounds + 1  # boxes that lose their process, one a round, and the one that is frozen
+    with ExitStack() as stack, desk.api() as api:
+        clusters = sorted(_all(api), key=lambda each: str(each["name"]))[:_SWARM]
+        many, single = clusters[:-alone], clusters[-alone:]
+        named = [str(each["id"]) for each in many]
+        stack.enter_context(Process("swarm", [*swarm(desk, named, folder), "--decode", "0"], folder))
+        processes = []
+        for each in single:
+            own = folder / str(each["id"])
+            own.mkdir()
+            argv = [*swarm(desk, [str(each["id"])], own), "--decode", "0"]
+            processes.append(stack.enter_context(Process("box", argv, own)))
+        wait_until(lambda: api.get("/api/v1/fleet")["total"]["online"] == _SWARM, 60, "all boxes are online")
+        person = _person(browser, desk)
+        stack.callback(person.close)
+        page = person.go("fleet?state=idle")
+        expect(page.get_by_role("row").filter(has_text="Đang chờ")).not_to_have_count(0, timeout=30_000)
+        page = person.go("fleet")
+        _until_usable(page, "fleet")
+        yield from _muted(desk, page, many[0], rounds)
+        lost = []
+        for box, process in zip(single[:rounds], processes[:rounds], strict=True):
+            lost.append(_Watch(desk, page, box).after(process.kill, "offline", "Mất kết nối"))
+        yield from _cases("a box lost its process", lost)
+        stopped = partial(processes[-1].signal, signal.SIGSTOP)
+        frozen = _Watch(desk, page, single[-1]).after(stopped, "offline", "Mất kết nối", within=_FAULT_S)
+        case = f"/console/fleet, {_SWARM} of {_CLUSTERS} clusters with boxes"
+        yield at_most(_BENCH, case, "a box is frozen: on the screen", frozen.shown, "s", _FAULT_S)
+        yield Case(_BENCH, case, "a box is frozen: the controller knows (pings)", frozen.known, "s")
+
+
+def _muted(desk: Desk, page: Page, cluster: dict[str, Any], rounds: int) -> Iterator[Case]:
+    watch, seen = _Watch(desk, page, cluster), []
+    with desk.api() as api:
+        hold = partial(api.post, f"/api/v1/clusters/{watch.id}/hold", {"hold_s": 600})
+        release = partial(api.post, f"/api/v1/clusters/{watch.id}/release")
+        for _ in range(rounds):
+            seen.append(watch.after(hold, "muted", "Tắt tiếng"))
+            seen.append(watch.after(release, "idle", "Đang chờ"))
+    yield from _cases("a box is muted or released by order", seen)
+
+
+def _cases(what: str, seen: list[_Seen]) -> Iterator[Case]:
+    case = f"/console/fleet, {_SWARM} of {_CLUSTERS} clusters with boxes"
+    shown = [each.shown for each in seen]
+    yield at_most(_BENCH, case, f"{what}: on the screen, slowest of {len(seen)}", max(shown), "s", 1.0)
+    yield Case(_BENCH, case, f"{what}: on the screen, median", statistics.median(shown), "s")
+    known = statistics.median(each.known for each in seen)
+    yield Case(_BENCH, case, f"{what}: the controller knows, median", known, "s")
 
 
 def _all(api: Any) -> list[dict[str, Any]]:
