@@ -9,6 +9,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,28 @@ def with_microphone(kind: BrowserType, speech: Path) -> Iterator[Browser]:
     browser.close()
 
 
+def holds_to_talk(page: Page, box: Box) -> None:
+    """On air nothing of the microphone is heard until somebody holds the button or the space bar; leaves it shut."""
+    page.get_by_role("switch", name="Giữ để nói").click()
+    expect(page.get_by_text("micrô đang tắt: giữ để nói")).to_be_visible()
+    shut = partial(wait_until, lambda: not box.ear.sounds_now(1.6), 10, "silence goes on air")  # three beeps' time
+    spoken = partial(wait_until, lambda: box.ear.sounds_now(0.8), 10, "the village hears it")
+    shut()
+    button = page.get_by_role("button", name="Giữ để nói")
+    button.hover()
+    page.mouse.down()
+    expect(page.get_by_role("button", name="ĐANG NÓI")).to_be_visible()
+    spoken()
+    page.mouse.up()
+    shut()
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.down(" ")
+    spoken()
+    page.evaluate("window.dispatchEvent(new Event('blur'))")  # another window takes the keys: nobody lets go here
+    shut()
+    page.keyboard.up(" ")
+
+
 def test_a_person_speaks_from_a_browser(browser: Browser, tmp_path: Path) -> None:
     write_wav(tmp_path / "speech.wav", beeps(60))
     with ExitStack() as stack:
@@ -93,6 +116,10 @@ def test_a_person_speaks_from_a_browser(browser: Browser, tmp_path: Path) -> Non
         speaks(page, box)
         person.shot("studio-on-air")
         assert person.barriers() == []
+        holds_to_talk(page, box)
+        person.shot("studio-hold")
+        assert person.barriers() == []
+        page.get_by_role("switch", name="Giữ để nói").click()
         page.add_init_script("delete window.AudioEncoder")
         page.reload()  # in the middle of a word
         page.get_by_role("button", name="Nói tiếp").click()

@@ -1,5 +1,6 @@
 export { default as Listen } from "./Listen.svelte";
 export { default as Microphone } from "./Microphone.svelte";
+export { default as Talk } from "./Talk.svelte";
 export { default as Player } from "./Player.svelte";
 export { freshly } from "./fresh";
 export { listening } from "./listening.svelte";

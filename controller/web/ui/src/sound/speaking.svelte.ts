@@ -8,6 +8,7 @@
  */
 import { api, call, Problem, problemFrom, type shapes } from "../api";
 import { openCapture, RATE, type Capture } from "./capture";
+import { Gate } from "./gate";
 import { speechEncoder, type SpeechEncoder } from "./encoder";
 import { settled, SILENCE_DB } from "./levels";
 import { microphones } from "./microphones.svelte";
@@ -39,6 +40,7 @@ const TRIES = 15; // the controller waits ten seconds for a speaker
 const STALLED_MS = 1_500; // on air a meter comes ten times a second
 const DEAD_MS = 5_000; // the line is given up and made anew: the controller waits ten seconds in all
 const REMEMBERED = "loa.live";
+const HOLD = "loa.hold-to-talk";
 const GONE = new Set(["unauthenticated", "forbidden", "not_found", "not_your_session", "session_ended"]);
 
 class Speaking {
@@ -52,6 +54,9 @@ class Speaking {
   #outcome = $state.raw<Problem | null>(null);
   #resumable = $state(remembered() !== null);
   #about = $state<string | null>(null);
+  #hold = $state(globalThis.localStorage?.getItem(HOLD) === "yes");
+  #talking = $state(false);
+  #gate = new Gate();
 
   #socket: WebSocket | null = null;
   #capture: Capture | null = null;
@@ -71,6 +76,30 @@ class Speaking {
   /** Whether words spoken now are heard in the villages. */
   get onAir(): boolean {
     return this.#state === "on_air";
+  }
+
+  /** Push to talk: the microphone is heard only while somebody holds ({@link talk}). Kept in this browser. */
+  get hold(): boolean {
+    return this.#hold;
+  }
+  set hold(on: boolean) {
+    this.#hold = on;
+    localStorage.setItem(HOLD, on ? "yes" : "no");
+    this.talk(false);
+  }
+
+  get talking(): boolean {
+    return this.#talking;
+  }
+
+  /** Whether it goes on air just now. */
+  get open(): boolean {
+    return !this.#hold || this.#talking;
+  }
+
+  talk(on: boolean): void {
+    this.#talking = on && this.#hold;
+    this.#gate.open = this.open;
   }
 
   /** Whether a session of this window is open. */
@@ -191,11 +220,13 @@ class Speaking {
   }
 
   async #open(): Promise<void> {
+    this.talk(false);
+    if (!this.open) this.#gate.shut();
     this.#encoder = await speechEncoder((bytes) => this.#put(bytes));
     this.#codec = this.#encoder.codec;
     this.#capture = await openCapture({
       device: microphones.chosen,
-      frame: (samples) => this.#encoder?.push(samples),
+      frame: (samples) => this.#encoder?.push(this.#gate.pass(samples)),
       ended: () => {
         this.#warning = new Problem(0, "unplugged", "");
         this.stop();
@@ -315,7 +346,7 @@ class Speaking {
       }
     } else if (said.type === "bye") {
       this.#finish(new Problem(0, said.code ?? "session_ended", said.detail ?? ""));
-    } else if (said.code) {
+    } else if (said.code && (said.code !== "silence" || this.open)) {
       this.#warning = new Problem(0, said.code, said.detail ?? "");
     }
   }
@@ -326,6 +357,7 @@ class Speaking {
     this.#meterAt = this.#endsAt = null;
     this.#level = { rms: SILENCE_DB, peak: SILENCE_DB };
     this.#quiet();
+    this.talk(false);
     this.#warning = null;
     this.#outcome = outcome;
     this.#state = "ended";

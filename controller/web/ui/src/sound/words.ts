@@ -2,6 +2,8 @@ import { words } from "../i18n";
 
 export const t = words({
   vi: {
+    holdToTalk: "Giữ để nói",
+    talking: "ĐANG NÓI, thả ra để tắt micrô",
     play: "Nghe",
     pause: "Tạm dừng",
     position: "Vị trí nghe",
@@ -25,6 +27,8 @@ export const t = words({
     end: "Kết thúc",
   },
   en: {
+    holdToTalk: "Hold to talk",
+    talking: "SPEAKING, let go to shut the microphone",
     play: "Play",
     pause: "Pause",
     position: "Position",
