@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from controller.demo.flood import flash_flood
+from controller.keys.cap_identity import ensure_identity
 from tests.browser.conftest import Come
 from tests.browser.people import Person
 from tests.browser.village import Village
@@ -24,8 +27,9 @@ def _chosen(page: Page, commune: str) -> None:
 @pytest.mark.usefixtures("quiet")
 def test_two_people_warn_a_commune_and_take_it_back(come: Come, village: Village) -> None:
     village.until_held()
-    composer, second = come("truc1"), come("truc2")
-    mine, theirs = composer.go(), second.go("drills")
+    composer, second = come(), come()
+    mine = composer.enter("", "truc1", village.passwords["truc1"])
+    theirs = second.enter("drills", "truc2", village.passwords["truc2"])
 
     mine.get_by_role("link", name="Khẩn cấp", exact=True).click()
     mine.get_by_text("Cảnh báo lũ").first.click()
@@ -67,6 +71,81 @@ def test_two_people_warn_a_commune_and_take_it_back(come: Come, village: Village
     expect(told).to_contain_text(re.compile(r"3\s*/ 3 cụm loa đã phát lời hủy"), timeout=_SLOW)
     composer.shot("emergency-cancelled")
     assert composer.barriers() == []
+
+
+@pytest.mark.usefixtures("quiet")
+def test_words_of_ones_own_for_a_place_on_the_map_and_a_second_person_who_says_no(come: Come, village: Village) -> None:
+    composer, second = come("truc1"), come("truc2")
+    mine, theirs = composer.go("emergency"), second.go("drills")
+    mine.get_by_role("tab", name="Viết lời").click()
+    mine.get_by_label("Tên cảnh báo").fill("Vỡ kè Ba Nang")
+    mine.get_by_label("Lời đọc (Tiếng Việt)").first.fill("Nước lên.")
+    mine.get_by_role("tab", name="Trên bản đồ").click()
+    ground = Ground(mine)
+    mine.get_by_role("button", name="Vẽ vùng").click()
+    for x, y in ((0.02, 0.02), (0.98, 0.02), (0.98, 0.36), (0.02, 0.36)):
+        ground.click(x, y)
+    mine.get_by_role("button", name="Xong", exact=True).click()
+    drawn = mine.get_by_role("list", name="Hình đã vẽ")
+    expect(drawn).to_contain_text("Vùng 1: 2 cụm loa")
+    mine.get_by_role("button", name="Vẽ vòng tròn").click()
+    ground.click(0.5, 0.54)
+    ground.click(0.5, 0.64)
+    mine.get_by_label("Bán kính, km").fill("3.8")  # to the one beside, not to the next commune
+    mine.get_by_label("Bán kính, km").blur()
+    expect(drawn).to_contain_text("Vòng tròn 2: 2 cụm loa")
+    sentence = mine.get_by_label("Câu phải đọc trước khi xác nhận")
+    expect(sentence).to_contain_text("4 cụm loa")
+    expect(sentence).to_contain_text("Xã Ba Nang (2)")
+    expect(sentence).to_contain_text("Xã A Vao (2)")
+    composer.shot("emergency-drawn", whole=True)
+    assert composer.barriers() == []
+    mine.get_by_role("button", name="Soạn xong, lấy mã xác nhận").click()
+    mine.get_by_label("Mã xác nhận", exact=True).wait_for()
+
+    theirs.get_by_role("link", name="Xem và xác nhận").click(timeout=_SLOW)  # once its words are spoken
+    expect(theirs.get_by_label("Câu phải đọc trước khi xác nhận")).to_contain_text("Xã A Vao (2)")
+    theirs.get_by_role("button", name="Không xác nhận").click()
+    dialog = theirs.get_by_role("dialog", name="Không xác nhận cảnh báo này?")
+    drop = dialog.get_by_role("button", name="Bỏ, không phát")
+    expect(drop).to_be_disabled()
+    dialog.get_by_label("Vì sao không phát?").fill("A Vao không ngập.\nSoạn lại cho Ba Nang.")
+    second.shot("emergency-decline")
+    assert second.barriers() == []
+    drop.click()
+    for page in (mine, theirs):
+        expect(page.get_by_text("A Vao không ngập.")).to_be_visible()
+        expect(page.get_by_text("Cảnh báo này không được phát")).to_be_visible()
+    composer.shot("emergency-declined")
+
+    mine.get_by_role("link", name="Về phòng Khẩn cấp").click()
+    mine.get_by_role("tab", name="Viết lời").click()
+    mine.get_by_label("Tên cảnh báo").fill("Vỡ kè Ba Nang")
+    mine.get_by_label("Lời đọc (Tiếng Việt)").first.fill("Nước lên.")
+    _chosen(mine, "Xã Ba Nang")
+    mine.get_by_role("button", name="Soạn xong, lấy mã xác nhận").click()
+    code = mine.get_by_label("Mã xác nhận", exact=True).inner_text()
+    theirs.get_by_role("link", name="Xem và xác nhận").click(timeout=_SLOW)  # once its words are spoken
+    theirs.get_by_label("Mã 6 số của người soạn").press_sequentially(code)
+    theirs.get_by_role("button", name="XÁC NHẬN, PHÁT NGAY").click()
+    for page in (mine, theirs):
+        expect(page.get_by_label("Bảng theo dõi")).to_contain_text(re.compile(r"2\s*/ 2 cụm loa đã kêu"), timeout=_SLOW)
+
+
+class Ground:
+    """The map, to be pointed at by shares of its width and height."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self._map = page.get_by_role("application", name="Nơi phát")
+        self._map.wait_for()
+
+    def click(self, x: float, y: float) -> None:
+        """Press there."""
+        self._map.scroll_into_view_if_needed()
+        box = self._map.bounding_box()
+        assert box is not None
+        self._page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
 
 
 @pytest.mark.usefixtures("quiet")
@@ -118,7 +197,7 @@ def test_a_pushed_warning_becomes_an_alert(come: Come, village: Village) -> None
             {"name": "Đài khí tượng", "area_id": village.district, "policy": {"mode": "propose"}},
         )
         token = api.post(f"/api/v1/warning-sources/{source['id']}/tokens", {"label": "thử"})["token"]
-    _push(person, token)
+    _push(person, token, _unsigned())
     expect(page.get_by_role("heading", name="Lũ quét trên sông Tà Rụt")).to_be_visible(timeout=_SLOW)  # by itself
     expect(page.get_by_text("Không có chữ ký").first).to_be_visible()
     person.shot("warning-card")
@@ -134,6 +213,46 @@ def test_a_pushed_warning_becomes_an_alert(come: Come, village: Village) -> None
     person.shot("warning-accepted")
     with village.desk.api() as api:
         api.delete(f"/api/v1/warning-sources/{source['id']}")
+
+
+def test_the_verdict_on_a_signature_is_said_in_words(come: Come, village: Village, tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    ours, strangers = (ensure_identity(tmp_path / name, name, now=now) for name in ("dai", "la"))
+    genuine = flash_flood(now, ours)
+    documents = {
+        "valid": genuine,
+        "invalid": flash_flood(now + timedelta(seconds=1), ours).replace("Rời ngay".encode(), "Ở lại".encode()),
+        "untrusted": flash_flood(now + timedelta(seconds=2), strangers),
+    }
+    said = {
+        "valid": ("Chữ ký đúng", "nội dung còn nguyên"),
+        "invalid": ("Chữ ký SAI", "KHÔNG được phát"),
+        "untrusted": ("Chữ ký lạ", "Nên gọi lại cơ quan phát tin"),
+    }
+    person = come("truc1")
+    with village.desk.api() as api:
+        source = {"name": "Đài tỉnh", "area_id": village.district, "policy": {"mode": "propose"}}
+        made = api.post("/api/v1/warning-sources", {**source, "certificates": [ours.pem]})["id"]
+        token = api.post(f"/api/v1/warning-sources/{made}/tokens", {"label": "thử"})["token"]
+        for verdict, document in documents.items():
+            warning = _push(person, token, document)
+            page = person.go(f"warnings/{warning}")
+            badge, words = said[verdict]
+            expect(page.locator(".verdict").first).to_contain_text(badge)
+            expect(page.locator(".verdict").first).to_contain_text(words)
+            expect(page.get_by_role("application").first).to_be_visible()
+            page.locator("canvas").first.wait_for()
+            expect(page.get_by_role("button", name="Soạn cảnh báo, lấy mã")).to_have_count(int(verdict != "invalid"))
+            person.shot(f"warning-{verdict}", whole=True)
+        assert person.barriers() == []
+        cards = person.go("warnings")
+        for badge, _ in said.values():
+            expect(cards.get_by_role("listitem").filter(has_text=badge).first).to_be_visible()
+        page = person.go(f"warnings/{warning}")
+        page.get_by_label("Vì sao từ chối?").fill("Không rõ người gửi")
+        page.get_by_role("button", name="Từ chối", exact=True).click()
+        expect(page.get_by_text("Không rõ người gửi")).to_be_visible()
+        api.delete(f"/api/v1/warning-sources/{made}")
 
 
 def test_templates_say_what_they_will_say(come: Come, village: Village) -> None:
@@ -162,13 +281,19 @@ _CAP = """<?xml version="1.0" encoding="UTF-8"?>
 </alert>"""
 
 
-def _push(person: Person, token: str) -> None:
+def _unsigned() -> bytes:
     now = datetime.now(UTC).replace(microsecond=0)
-    body = _CAP.format(
+    return _CAP.format(
         stamp=now.timestamp(),
         sent=now.isoformat().replace("+00:00", "-00:00"),
         expires=(now + timedelta(hours=3)).isoformat().replace("+00:00", "-00:00"),
-    )
+    ).encode()
+
+
+def _push(person: Person, token: str, document: bytes) -> str:
+    """Send a warning as its source does; which one it is here."""
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/cap+xml"}
-    answer = person.context.request.post(f"{person.url}/api/v1/cap", data=body.encode(), headers=headers)
-    assert [each["code"] for each in answer.json()["results"]] == ["received"], answer.text()
+    answer = person.context.request.post(f"{person.url}/api/v1/cap", data=document, headers=headers)
+    [kept] = answer.json()["results"]
+    assert kept["code"] == "received", answer.text()
+    return str(kept["id"])

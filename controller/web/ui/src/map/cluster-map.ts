@@ -76,6 +76,7 @@ export class ClusterMap {
     this.map = new LeafletMap(element, {
       attributionControl: false,
       zoomControl: false,
+      trackResize: false, // resized() is told; Leaflet's own way also speaks up after the map is gone
       maxZoom: 18,
       minZoom: 4,
       zoomSnap: 0.5,

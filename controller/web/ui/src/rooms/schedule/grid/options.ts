@@ -58,6 +58,7 @@ export function dayHead(date: Date, lang: Language): string {
 
 export function frame(zoom: Zoom, zone: string, lang: Language, now: Date): Calendar.Options {
   return {
+    locale: lang,
     headerToolbar: { start: "", center: "", end: "" },
     allDaySlot: false,
     firstDay: 1,
