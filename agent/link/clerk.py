@@ -40,6 +40,9 @@ from schedules.ladder import Priority
 
 WAITING = 64
 
+#: Where hundreds of agents share a loop, these let orders pass: a new plan comes to all of them at once.
+_CAN_WAIT = frozenset({DocumentKind.SETTINGS, DocumentKind.PLAN})
+
 #: A common start is over this long after its instant.
 _STARTED_S = 0.02
 
@@ -135,6 +138,8 @@ class Clerk:
 
         async def guarded() -> None:
             try:
+                if kind in _CAN_WAIT:
+                    await self._o.crowd.turn()
                 await job()
             except AlreadyHaveError as error:
                 self._answers.accept(kind, error.document.term, _seq(error.document), "already_have")

@@ -85,7 +85,7 @@ class Served:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._ready.wait(60)
+        assert self._ready.wait(150)
         assert self.known is not None, "it did not start"
         return self
 
