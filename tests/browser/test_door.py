@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyotp
@@ -13,7 +14,7 @@ from playwright.sync_api import Browser, expect
 from controller.cli.client import ApiClient, Login
 from tests.browser.conftest import Come
 from tests.browser.people import Person
-from tests.browser.village import Village
+from tests.browser.village import Village, newcomer
 from tests.system.desk import Desk
 
 
@@ -25,6 +26,7 @@ def strict_desk(tmp_path: Path) -> Iterator[Desk]:
 
 
 def test_the_first_day_of_a_duty_officer(strict_desk: Desk, browser: Browser) -> None:
+    strict_desk.cluster(strict_desk.area(), "Tà Rụt 1")
     with strict_desk.api() as api:
         grants = [{"role": "duty_officer", "area_id": None}]
         first = api.post("/api/v1/users", {"name": "hung", "display_name": "Nguyễn Văn Hùng", "grants": grants})
@@ -64,7 +66,33 @@ def test_the_first_day_of_a_duty_officer(strict_desk: Desk, browser: Browser) ->
     page.get_by_role("button", name="Đăng nhập").click()
     expect(page.get_by_role("navigation", name="Danh mục chính")).to_be_visible()
     assert page.url.endswith("/console/emergency"), "they are where they wanted to go"
+
+    second = Person(browser, strict_desk.url)
+    theirs = second.enter("", "lan", *_with_second_factor(strict_desk, "lan"))
+    page.get_by_role("tab", name="Viết lời").click()
+    page.get_by_label("Tên cảnh báo").fill("Vỡ đập Tà Rụt")
+    page.get_by_label("Lời đọc (Tiếng Việt)").first.fill("Nước lên.")
+    page.get_by_role("treeitem", name="Tà Rụt").first.click()
+    page.get_by_role("button", name="Soạn xong, lấy mã xác nhận").click()
+    code = page.get_by_label("Mã xác nhận", exact=True).inner_text()
+    theirs.get_by_role("link", name="Xem và xác nhận").click(timeout=20_000)  # once its words are spoken
+    theirs.get_by_label("Mã 6 số của người soạn").press_sequentially(code)
+    theirs.get_by_role("button", name="XÁC NHẬN, PHÁT NGAY").click()
+    expect(page.get_by_label("Bảng theo dõi")).to_contain_text(re.compile(r"0\s*/ 1 cụm loa đã kêu"))
+    expect(page.get_by_text("Chưa có thiết bị").first).to_be_visible()
+    second.close()
     person.close()
+
+
+def _with_second_factor(desk: Desk, name: str) -> tuple[str, str]:
+    """A duty officer whose app is set up; their password, and the next code that it shows."""
+    password = newcomer(desk, name, ("duty_officer",), None)
+    with ApiClient(Login(desk.url)) as api:
+        token = api.post("/api/v1/login", {"name": name, "password": password})["token"]
+    with ApiClient(Login(desk.url, token)) as api:
+        app = pyotp.TOTP(api.post("/api/v1/me/totp", {"password": password})["secret"])
+        api.put("/api/v1/me/totp", {"code": app.now()})
+    return password, app.at(datetime.now(UTC) + timedelta(seconds=app.interval))
 
 
 def test_stop_is_two_clicks_away_on_every_page(come: Come, village: Village) -> None:
@@ -132,6 +160,28 @@ def test_the_banner_never_pretends(strict_desk: Desk, browser: Browser) -> None:
     expect(page.get_by_text("Trực tuyến")).to_be_visible()
     expect(page.get_by_text("Không liên lạc được với bộ điều khiển")).to_be_hidden()
     person.close()
+
+
+def test_the_dark_is_chosen_and_remembered(come: Come) -> None:
+    person = come("xem")
+    page = person.go()
+    page.get_by_role("banner").get_by_role("button", name="Tài khoản").click()
+    page.get_by_label("Giao diện").select_option("dark")
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    person.go("fleet")
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    page.emulate_media(color_scheme="light")  # a choice is stronger than the machine
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    page.get_by_role("banner").get_by_role("button", name="Tài khoản").click()
+    page.get_by_label("Giao diện").select_option("system")
+    expect(page.locator("html")).to_have_attribute("data-theme", "light")
+
+
+def test_no_door_of_the_demo_is_here(come: Come) -> None:
+    person = come()
+    page = person.go("?as=duty_officer")
+    expect(page.get_by_label("Tên đăng nhập")).to_be_visible()
+    expect(page.get_by_text("Bản dùng thử: vào ngay với vai")).to_have_count(0)
 
 
 def test_the_language_is_switched_at_once_and_remembered(come: Come) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +16,10 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import Come
 from tests.browser.village import Village
 from tests.system.boxes import Box
-from tests.system.processes import BIN, run
+from tests.system.desk import ZONE
+from tests.system.processes import BIN, Process, run, wait_until
+from tests.system.siren_desk import swarm
+from tests.unit.controller.test_air_api import voice
 
 #: From login to the reason, at most (issue of the console).
 CLICKS = 3
@@ -46,6 +50,67 @@ def test_why_a_cluster_is_silent(come: Come, village: Village, spare: Callable[.
     assert person.clicks <= CLICKS
     person.shot("fleet")
     assert person.barriers() == []
+
+
+def test_why_others_are_silent(come: Come, village: Village, spare: Callable[..., str], tmp_path: Path) -> None:
+    """Held, out of use, switched off, in quiet hours, or with nothing planned: each says so, from the door."""
+    spare("Ba Nang", "Thôn Ngừng", state="disabled")
+    gone = spare("Ba Nang", "Thôn Mất", contact_phone="0913000998")
+    command = swarm(village.desk, [gone], tmp_path)
+    with Process("gone", [*command, "--decode", "0"], tmp_path):
+        wait_until(lambda: _state(village, gone) == "idle", 30, "its box is there")
+    held, quiet = {"clusters": [village.clusters["Tà Rụt 2"]]}, village.communes["A Vao"]
+    local = datetime.now(ZONE)
+    hours = {"begin": f"{local - timedelta(hours=2):%H:%M}", "end": f"{local + timedelta(hours=2):%H:%M}"}
+    with village.desk.api() as api, ExitStack() as stack:
+        (box,) = [one["id"] for one in api.get("/api/v1/agents")["items"] if one["cluster_id"] == gone]
+        stack.callback(api.post, f"/api/v1/agents/{box}/revoke")
+        stack.callback(api.patch, f"/api/v1/areas/{quiet}", {"quiet_hours": "none"})
+        api.patch(f"/api/v1/areas/{quiet}", {"quiet_hours": hours})
+        stack.callback(api.post, "/api/v1/orders/release", held)
+        api.post("/api/v1/orders/stop", {**held, "hold_s": 600})
+        wait_until(lambda: _state(village, gone) == "offline", 60, "its box is missed")
+        person = come()
+        page = person.enter("", "kythuat", village.passwords["kythuat"])
+        page.get_by_role("link", name="Cụm loa", exact=True).click()
+        for name, why in (
+            ("Thôn Ngừng", "Cụm loa được cho tạm ngừng sử dụng"),
+            ("Thôn Mất", "Gọi người phụ trách kiểm tra nguồn điện và mạng"),
+            ("Tà Rụt 2", "Bị giữ im lặng theo lệnh DỪNG"),
+            ("A Vao 2", "Đang trong giờ yên tĩnh"),
+            ("Ba Nang 2", "lúc này không có mục nào trong lịch"),
+        ):
+            expect(page.get_by_role("row").filter(has_text=name)).to_contain_text(why)
+        assert person.clicks <= CLICKS
+        person.shot("fleet-why")
+
+
+def _state(village: Village, cluster: str) -> str:
+    with village.desk.api() as api:
+        return str(
+            next(one for one in api.get("/api/v1/clusters/states")["states"] if one["cluster_id"] == cluster)["state"]
+        )
+
+
+def test_what_a_cluster_played_and_how_it_fared(come: Come, village: Village, tmp_path: Path) -> None:
+    name = "Ba Nang 2"
+    cluster = village.clusters[name]
+    recording = village.desk.recording(village.communes["Ba Nang"], voice(tmp_path / "v.wav", 1.0), "Bản tin ngắn")
+    person = come("kythuat")
+    page = person.go(f"cluster/{cluster}?part=records")
+    with village.desk.api() as api:
+        api.post("/api/v1/orders/play", {"recordings": [recording], "clusters": [cluster], "title": "Phát thử sổ"})
+    row = page.get_by_role("row").filter(has_text="Phát thử sổ")  # by itself, as it is reported
+    expect(row).to_contain_text("Đã phát đủ", timeout=20_000)
+    expect(row).to_contain_text(re.compile(r"\d ms"))
+    person.shot("cluster-records")
+    assert person.barriers() == []
+    page.get_by_role("navigation", name="Phần của trang").get_by_role("link", name="Sức khỏe").click()
+    chart = page.get_by_role("img", name=re.compile("Số phút có liên lạc trong mỗi giờ"))
+    expect(chart).to_be_visible()
+    page.get_by_label("Khoảng thời gian").select_option("168")
+    expect(chart).to_be_visible()
+    person.shot("cluster-health-week")
 
 
 def test_a_change_of_state_shows_and_filters_survive_a_reload(come: Come, village: Village) -> None:

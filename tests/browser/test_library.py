@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import wave
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -84,6 +85,47 @@ def test_a_bulletin_from_the_phone_to_the_loudspeakers(come: Come, village: Vill
     officer.shot("play-now-board")
     page.get_by_role("button", name="Dừng bản này").click()
     expect(page.get_by_text("Đã ra lệnh dừng").first).to_be_visible()
+
+
+def test_what_is_sought_is_found_and_what_is_wrong_goes_back(come: Come, village: Village, tmp_path: Path) -> None:
+    area = village.communes["A Vao"]
+    (tmp_path / "hop.wav").write_bytes(wav("hop", 1.0)["buffer"])
+    with village.desk.api() as api:
+        made = []
+        for title in ("Mời họp thôn Pa Linh", "Lịch tiêm chủng"):
+            content = io.BytesIO((tmp_path / "hop.wav").read_bytes())
+            query = {"area_id": area, "title": title, "file_name": "hop.wav"}
+            size = (tmp_path / "hop.wav").stat().st_size
+            kind = "application/octet-stream"
+            made.append(api.upload("/api/v1/recordings", content, size=size, query=query, media_type=kind)["id"])
+    officer, approver = come("bientap"), come("duyet")
+    page = officer.go("library")
+    table = page.get_by_role("table", name="Bản thu")
+    seek = page.get_by_role("searchbox", name="Tìm theo tên, tệp, người gửi")
+    seek.fill("hop thon pa")  # as one types without marks
+    expect(table.get_by_role("link", name="Mời họp thôn Pa Linh")).to_be_visible()
+    expect(table.get_by_role("link", name="Lịch tiêm chủng")).to_have_count(0)
+    page.reload()
+    expect(seek).to_have_value("hop thon pa")
+    officer.shot("library-sought")
+    seek.fill("khong co bai nay")
+    expect(page.get_by_text("Không có bản thu nào khớp")).to_be_visible()
+
+    theirs = approver.go(f"library/{made[0]}")
+    theirs.get_by_role("button", name="Trả lại").click()
+    dialog = theirs.get_by_role("dialog", name="Trả lại")
+    back = dialog.get_by_role("button", name="Trả lại")
+    expect(back).to_be_disabled()
+    dialog.get_by_label("Lý do").fill("Đọc sai ngày họp.\nĐề nghị thu lại.")
+    approver.shot("library-return")
+    assert approver.barriers() == []
+    back.click()
+    expect(theirs.get_by_text("Đã trả lại “Mời họp thôn Pa Linh”")).to_be_visible()
+    page = officer.go(f"library/{made[0]}")
+    expect(page.get_by_text("Đọc sai ngày họp.")).to_be_visible()
+    expect(page.locator(".detail").get_by_text("Bị trả lại")).to_be_visible()
+    expect(page.get_by_role("link", name="Phát ngay")).to_have_count(0)
+    officer.shot("library-returned")
 
 
 def test_a_text_is_tried_out_and_becomes_a_recording(come: Come) -> None:
