@@ -43,6 +43,7 @@ _EXAMPLES = 8
 #: What ends other things comes after what needs them.
 _ENDING = {
     "stop",
+    "holdCluster",
     "stopLive",
     "cancelAlert",
     "cancelDrill",
@@ -68,6 +69,7 @@ _NEVER = {
     "changePassword": "too many have guessed passwords by then",
     "changeFollowing": "the world's programme comes once",
     "joinProgramme": "takes back a split that was just made",
+    "cancelRecording": "the world's recording is processed already",
 }
 
 
