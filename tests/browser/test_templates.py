@@ -12,7 +12,8 @@ from tests.browser.village import Village
 
 _TITLE = "Sạt lở đường 14"
 #: Speech, then seven boxes that fetch it.
-_SLOW = 30_000
+#: A box tells of its stock with its next heartbeat (20 s), and the page asks every 15 s.
+_SLOW = 60_000
 
 
 @pytest.fixture
