@@ -236,8 +236,8 @@ def _tell_superiors(notices: NoticeBook, directory: Directory, cluster_id: str, 
     cluster = directory.cluster(cluster_id)
     until = hold.until.astimezone(ZoneInfo(directory.timezone_of(cluster.area_id)))
     text = (
-        f"{hold.name} giữ im lặng cụm loa “{cluster.name}” đến {until:%H:%M} ngày {until.day}/{until.month}, "
-        "kể cả cảnh báo khẩn cấp"
+        f"{directory.called(hold.name) or hold.name} giữ im lặng cụm loa “{cluster.name}” đến {until:%H:%M} "
+        f"ngày {until.day}/{until.month}, kể cả cảnh báo khẩn cấp"
     )
     told = notices.superiors(frozenset({cluster_id}), besides=hold.user_id)
     notices.post(told, "cluster_held", f"{cluster_id}/{hold.since:%Y%m%dT%H%M%SZ}", text)

@@ -30,6 +30,7 @@ class HoldView(Schema):
     since: datetime
     until: datetime
     by: str = Field(description="Whose word it is")
+    display_name: str = Field(description="What people call them; empty = nothing else is known")
     crew: bool = Field(description="Of somebody who looks after the boxes; otherwise only a duty officer ends it")
 
     @classmethod
@@ -37,7 +38,14 @@ class HoldView(Schema):
         """All of them, the oldest first."""
         order = sorted(held.items(), key=lambda each: (each[1].since, each[0]))
         return tuple(
-            cls(cluster_id=cluster_id, since=hold.since, until=hold.until, by=hold.name, crew=hold.crew)
+            cls(
+                cluster_id=cluster_id,
+                since=hold.since,
+                until=hold.until,
+                by=hold.name,
+                display_name=hold.called,
+                crew=hold.crew,
+            )
             for cluster_id, hold in order
         )
 

@@ -35,6 +35,13 @@ class SoundingView(Schema):
     recurrence: datetime | None = Field(description="The occurrence's RECURRENCE-ID, of a programme")
 
 
+class CutOffView(Schema):
+    """What a cluster's plan has for now, and a STOP ended there."""
+
+    title: str
+    until: datetime = Field(description="When it would have ended")
+
+
 class MutedView(Schema):
     """Who made it mute, and until when."""
 
@@ -51,6 +58,7 @@ class ClusterStateView(Schema):
     )
     since: datetime | None = Field(description="Since when it plays or is mute; when it was last heard of otherwise")
     sounding: SoundingView | None
+    cut_off: CutOffView | None = Field(description="Of an idle or faulty cluster: why it is silent now")
     faults: tuple[str, ...] = Field(description="Codes of the raised faults of all its boxes")
     last_seen: datetime | None
     boxes: int = Field(description="Approved boxes")

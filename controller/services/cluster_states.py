@@ -25,6 +25,7 @@ from controller.services.fleet import Box, FleetService, has_everything
 from controller.services.reasons import Reason, Reasons
 from protocol.telemetry import MuteState, OutputState, SoundingState
 from schedules.ladder import Priority
+from schedules.model import Item
 
 #: How old a report may be and still be shown as what is so now.
 FRESH_US: Final = 30_000_000
@@ -64,6 +65,7 @@ class ClusterState:
     online: int
     muted: MuteState | None
     told: Box | None
+    cut_off: Item | None = None  # silent because a STOP ended this, which its plan has for now
 
     @property
     def mark(self) -> tuple[object, ...]:
@@ -71,7 +73,8 @@ class ClusterState:
         status = None if self.told is None else self.told.status
         facts = None if status is None else (status.health.clock, status.health.output, has_everything(status))
         sounds = None if self.sounding is None else (self.sounding.occurrence_id, self.sounding.stream)
-        return self.kind, sounds, self.faults, self.boxes, self.online, self.muted, facts
+        cut = None if self.cut_off is None else (self.cut_off.rule_id, self.cut_off.recurrence)
+        return self.kind, sounds, cut, self.faults, self.boxes, self.online, self.muted, facts
 
     def as_dict(self) -> dict[str, Any]:
         """As the API and the events show it (:class:`controller.api.state_routes.ClusterStateView`)."""
@@ -82,6 +85,7 @@ class ClusterState:
             "state": self.kind.value,
             "since": _text(self.since),
             "sounding": self._sounding(),
+            "cut_off": self._cut_off(),
             "faults": list(self.faults),
             "last_seen": _text(self.last_seen),
             "boxes": self.boxes,
@@ -95,6 +99,10 @@ class ClusterState:
             "temperature_c": None if health is None else health.temperature_c,
             "gains_db": {priority.name: db for priority, db in self.cluster.gains},
         }
+
+    def _cut_off(self) -> dict[str, Any] | None:
+        item = self.cut_off
+        return None if item is None else {"title": item.title, "until": _text(item.nominal_end)}
 
     def _sounding(self) -> dict[str, Any] | None:
         now, reason = self.sounding, self.reason
@@ -169,6 +177,7 @@ class ClusterStates:
             online=sum(self._fleet.online(agent_id) for agent_id in agents),
             muted=None if status is None else status.muted,
             told=None if status is None else best.box,
+            cut_off=self._reasons.cut_off(cluster.id) if kind in _SILENT else None,
         )
 
     def _look(self, agent_id: str) -> _Look:
@@ -194,6 +203,8 @@ class ClusterStates:
 
 #: What stands on a fresh report.
 _REPORTED: Final = frozenset({StateKind.PLAYING, StateKind.IDLE, StateKind.FAULTY, StateKind.MUTED})
+#: Silent, and no order keeps it so.
+_SILENT: Final = frozenset({StateKind.IDLE, StateKind.FAULTY})
 
 
 def _text(instant: datetime | None) -> str | None:

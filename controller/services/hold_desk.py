@@ -15,6 +15,7 @@ a box itself.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -78,7 +79,7 @@ class HoldDesk:
         """The clusters kept silent by order now, as far as the actor may read them."""
         known = self._directory.clusters
         return {
-            cluster_id: hold
+            cluster_id: replace(hold, called=self._directory.called(hold.name))
             for cluster_id, hold in self._orders.holds.at(self._clock.now()).items()
             if cluster_id in known and self._directory.allows(actor, Permission.READ, known[cluster_id].area_id)
         }

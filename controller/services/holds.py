@@ -19,6 +19,7 @@ class Hold:
     until: datetime
     by: str  # audit name of the person: id, space, name
     crew: bool  # by the right of somebody who looks after boxes; otherwise by a duty officer's
+    called: str = ""  # what people call them, where somebody looked it up
 
     @property
     def user_id(self) -> str:

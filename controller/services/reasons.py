@@ -1,7 +1,8 @@
 """Why a cluster sounds what it says it sounds: the programme, order, alert, drill or live session behind it.
 
 A box names what sounds by an occurrence's hash or a stream's number; what was planned, ordered or opened is in memory
-here. What is found is remembered, what is not found for :data:`_DOUBT_US`.
+here. What is found is remembered, what is not found for :data:`_DOUBT_US`. And why a cluster is silent in the middle of
+its plan: a STOP ended that there.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ from controller.services.planning import Planner
 from protocol.documents import PlayOrder
 from protocol.telemetry import SoundingState
 from schedules.ladder import Priority
-from schedules.model import Item, occurrence_id
+from schedules.model import MAX_RELAY, Item, occurrence_id
 
 _KEPT: Final = 50_000
 _DOUBT_US: Final = 30_000_000
+#: How long what was learned of STOPs stands: a look at every cluster asks once, not once for each.
+_STOPS_US: Final = 1_000_000
 #: A box may start an order a little before its own clock says it is time.
 _EARLY: Final = timedelta(seconds=5)
 
@@ -61,6 +64,8 @@ class Reasons:
         self._live = live
         self._clock = clock
         self._known: OrderedDict[tuple[str, str], tuple[Reason, int | None]] = OrderedDict()
+        self._stops: dict[datetime, frozenset[str] | None] = {}  # clusters stopped since; None: everyone
+        self._stops_us: int | None = None  # when they were learned
 
     def of(self, cluster_id: str, sounding: SoundingState) -> Reason:
         """Why it sounds there."""
@@ -76,6 +81,24 @@ class Reasons:
         while len(self._known) > _KEPT:
             self._known.popitem(last=False)
         return found
+
+    def cut_off(self, cluster_id: str) -> Item | None:
+        """What its plan has for now, and a STOP ended there."""
+        now = self._clock.now()
+        if not self._stopped(cluster_id, now - MAX_RELAY):
+            return None
+        on = (item for item in self._planner.items_of(cluster_id) if item.start <= now < item.nominal_end)
+        return next((item for item in on if self._stopped(cluster_id, item.start)), None)
+
+    def _stopped(self, cluster_id: str, since: datetime) -> bool:
+        """Whether a cluster was told to STOP then or later."""
+        at = self._clock.mono_us()
+        if self._stops_us is None or at - self._stops_us >= _STOPS_US:
+            self._stops, self._stops_us = {}, at
+        if since not in self._stops:
+            self._stops[since] = self._courier.stopped_since(since)
+        stopped = self._stops[since]
+        return stopped is None or cluster_id in stopped
 
     def of_rule(self, rule_id: str, recurrence: datetime | None = None) -> Reason:
         """What a rule of an item belongs to."""

@@ -74,8 +74,14 @@ class Orders:
     def __init__(self) -> None:
         self.sent: list[Sent] = []
 
+        self.stops: list[tuple[datetime, frozenset[str] | None]] = []
+
     def followed(self) -> list[Sent]:
         return self.sent
+
+    def stopped_since(self, instant: datetime) -> frozenset[str] | None:
+        found = [clusters for at, clusters in self.stops if at >= instant]
+        return None if None in found else frozenset().union(*(each for each in found if each is not None))
 
 
 class NoLive:
@@ -199,6 +205,31 @@ async def test_why_it_sounds(house: House) -> None:
     await house.says(agent_id, sounding=house.sounding("now_1", BEGIN))
     assert house.why() == (ReasonKind.ORDER, "now_1")
     assert house.states.of(house.directory.clusters["cl_a"]).as_dict()["sounding"]["recurrence"] is None
+
+
+async def test_silent_in_the_middle_of_the_plan_because_of_a_stop(house: House) -> None:
+    agent_id = house.agent("a")
+    await house.here(agent_id)
+    house.plans.items["cl_a"] = (item("pr_0", BEGIN, Priority.PROGRAMME),)
+    length = house.plans.items["cl_a"][0].nominal_end - BEGIN
+
+    async def cut_off() -> Any:
+        await house.says(agent_id)
+        return house.states.of(house.directory.clusters["cl_a"]).as_dict()["cut_off"]
+
+    assert await cut_off() is None
+    house.orders.stops.append((BEGIN - timedelta(seconds=1), None))  # what began since goes on
+    house.orders.stops.append((BEGIN, frozenset({"cl_b"})))  # elsewhere
+    before = house.states.of(house.directory.clusters["cl_a"]).mark
+    assert await cut_off() is None
+    house.orders.stops.append((BEGIN, frozenset({"cl_a"})))
+    house.clock.at += length / 2
+    house.clock.mono += 1_000_000
+    assert await cut_off() == {"title": "Bản tin", "until": (BEGIN + length).isoformat().replace("+00:00", "Z")}
+    assert house.states.of(house.directory.clusters["cl_a"]).mark != before, "people are told"
+    house.clock.at += length / 2
+    house.clock.mono += 1_000_000
+    assert await cut_off() is None, "it would be over by now"
 
 
 async def test_a_round_of_a_repeated_order_is_that_order(house: House) -> None:

@@ -12,6 +12,7 @@ function state(more: Partial<shapes.ClusterStateView>): shapes.ClusterStateView 
     state: "idle",
     since: null,
     sounding: null,
+    cut_off: null,
     faults: [],
     last_seen: "2026-11-30T04:41:00Z",
     boxes: 1,
@@ -58,6 +59,10 @@ describe("why a cluster is silent", () => {
     expect(said({ content: "incomplete" }).text).toContain("Chưa tải đủ");
     expect(said({}, NIGHT)).toEqual({ text: "Đang trong giờ yên tĩnh, đến 4 giờ 45 sáng.", todo: "", bad: false });
     expect(said({}).bad).toBe(false);
+    const cut = { title: "Tiếp sóng đài tỉnh", until: "2026-11-30T05:30:00Z" };
+    const slow = said({ state: "faulty", faults: ["timing_degraded"], cut_off: cut });
+    expect([slow.bad, slow.text.includes("đã bị lệnh DỪNG cắt")]).toEqual([true, true]); // its fault does not silence it
+    expect(said({ cut_off: cut }).text).toContain("“Tiếp sóng đài tỉnh” đã bị lệnh DỪNG cắt");
   });
 
   it("names what sounds, by its class when it has no title", () => {
@@ -70,7 +75,7 @@ describe("why a cluster is silent", () => {
       id: null,
       recurrence: null,
     };
-    expect(said({ state: "playing", sounding }).text).toBe("Đang phát: Bản tin");
+    expect(said({ state: "playing", sounding }).text).toBe("Đang phát: Chương trình");
   });
 });
 

@@ -2,7 +2,7 @@
  * Why a cluster sounds or is silent, in one sentence a person can act on. Pure.
  *
  * The first reason that holds is said: what keeps it silent for everything, then what keeps its programme from it, then
- * quiet hours, then that nothing is planned now.
+ * what a STOP ended, then quiet hours, then that nothing is planned now.
  */
 import type { shapes } from "../api";
 import { times, type Language } from "../i18n";
@@ -61,6 +61,7 @@ function idle(state: shapes.ClusterStateView, place: Place, now: Date, lang: Lan
   if (state.clock === "untrusted") return bad(t.why.time, t.todo.time);
   if (state.faults.length > 0) return faulty(state);
   if (state.content === "incomplete") return bad(t.why.content, t.todo.content);
+  if (state.cut_off) return calm(t.why.cutOff(state.cut_off.title));
   if (place.quiet && isQuiet(place, now)) {
     const [hour, minute] = place.quiet.end.split(":").map(Number);
     return calm(t.why.quiet(times.saidTime(hour!, minute!, lang)));
@@ -72,15 +73,9 @@ function faulty(state: shapes.ClusterStateView): Why {
   const [first, ...more] = state.faults;
   if (first === undefined) return bad(t.why.output, t.todo.output);
   const { name, todo } = faultWords(first);
-  return bad(
-    more.length > 0
-      ? t.why.faults(
-          name,
-          more.map((code) => faultWords(code).name),
-        )
-      : name,
-    todo,
-  );
+  const others = more.map((code) => faultWords(code).name);
+  const text = others.length > 0 ? t.why.faults(name, others) : name;
+  return bad(state.cut_off ? `${text} ${t.why.cutOff(state.cut_off.title)}` : text, todo);
 }
 
 function bad(text: string, todo: string): Why {

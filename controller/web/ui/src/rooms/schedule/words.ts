@@ -18,7 +18,7 @@ export const t = words({
     today: "Hôm nay",
     week: (from: string, to: string) => `${from} – ${to}`,
     zoom: "Cỡ lịch",
-    zooms: { small: "Gọn", normal: "Vừa", large: "Rộng" },
+    zooms: { small: "Cỡ gọn", normal: "Cỡ vừa", large: "Cỡ rộng" },
     grid: "Lịch phát theo giờ",
     legend: "Chú thích",
     marks: {
@@ -276,7 +276,7 @@ export const t = words({
     today: "Today",
     week: (from, to) => `${from} – ${to}`,
     zoom: "Size of the grid",
-    zooms: { small: "Small", normal: "Normal", large: "Large" },
+    zooms: { small: "Small size", normal: "Normal size", large: "Large size" },
     grid: "Programmes by the hour",
     legend: "Legend",
     marks: {

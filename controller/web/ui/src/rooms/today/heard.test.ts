@@ -21,6 +21,12 @@ it("says of what was cancelled that it was cut, not that nobody heard all of it"
   expect([cut(cancelled), heard(cancelled)]).toEqual([true, "bị dừng giữa chừng"]);
 });
 
+it("says where it was cut while it goes on elsewhere", () => {
+  const held = { ...nothing, reported: 1, stopped: 1, expected: 9 };
+  expect(heard(held)).toBe("bị dừng ở 1 cụm");
+  expect(heard({ ...held, reported: 9, stopped: 9 })).toBe("bị dừng giữa chừng");
+});
+
 it("says how many heard all of it once one did, or failed to", () => {
   const some = { ...nothing, reported: 3, played: 1, stopped: 2, expected: 3 };
   expect([cut(some), heard(some), well(some)]).toEqual([false, "1/3 cụm phát đủ", false]);

@@ -13,7 +13,7 @@ export function cut(line: Line): boolean {
 }
 
 export function heard(line: Line): string {
-  if (cut(line)) return t.cut;
+  if (cut(line)) return line.stopped < (line.expected ?? 0) ? t.cutAt(line.stopped) : t.cut;
   return line.expected === null ? t.heardSome(line.played) : t.heard(line.played, line.expected);
 }
 

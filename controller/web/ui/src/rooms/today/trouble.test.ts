@@ -37,10 +37,11 @@ it("puts an alert that was not heard before everything else", () => {
 });
 
 it("tells at once who keeps which clusters silent, and not again as a fault of theirs", () => {
-  const hold = { since: "2026-11-29T07:00:00Z", until: "2026-11-29T08:00:00Z", by: "hoang", crew: true };
+  const person = { by: "hoang", display_name: "Trần Văn Hoàng", crew: true };
+  const hold = { since: "2026-11-29T07:00:00Z", until: "2026-11-29T08:00:00Z", ...person };
   const found = troubles({ ...nothing, faults: [fault("c1", "muted", "")], held: [{ cluster_id: "c1", ...hold }] });
   expect(found.map((each) => [each.title, each.text, each.href])).toEqual([
-    ["hoang giữ im lặng, kể cả cảnh báo khẩn cấp", "1 cụm", "/cluster/c1"],
+    ["Trần Văn Hoàng (hoang) giữ im lặng, kể cả cảnh báo khẩn cấp", "1 cụm", "/cluster/c1"],
   ]);
 });
 

@@ -1,6 +1,7 @@
 /** What went wrong, or will, as lines of one kind, the most urgent first. Pure. */
 import type { shapes } from "../../api";
 import type { State } from "../../design";
+import { called } from "../../shell/people";
 import { reasonPath, schedulePath } from "./paths";
 import { t } from "./words";
 
@@ -92,7 +93,7 @@ function held(all: readonly shapes.HoldView[]): Trouble[] {
       key: `held ${by}`,
       state: "muted",
       at: same[0]!.since,
-      title: t.wrong.held(by),
+      title: t.wrong.held(called(same[0]!)),
       text: t.wrong.clusters(places.length),
       href: places.length === 1 ? `/cluster/${places[0]}` : null,
       places,
