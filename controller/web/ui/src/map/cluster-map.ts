@@ -61,6 +61,7 @@ export class ClusterMap {
   #marks = new Map<string, Held>();
   #graticule: Graticule;
   #areas = new LayerGroup();
+  #areaNames = new LayerGroup();
   #places: readonly Point[] = [];
   #drawn = new LayerGroup();
   #tiles: GridLayer | null = null;
@@ -91,6 +92,7 @@ export class ClusterMap {
     this.#graticule = new Graticule(this.#under, this.#line());
     this.#graticule.addTo(this.map);
     this.#areas.addTo(this.map);
+    this.#areaNames.addTo(this.map);
     this.#drawn.addTo(this.map);
     control.scale({ imperial: false, position: "bottomleft" }).addTo(this.map);
     this.map.fitBounds([[...HOME[0]], [...HOME[1]]]);
@@ -143,7 +145,7 @@ export class ClusterMap {
     const size = this.map.getSize();
     if (!all.isValid() || size.x === 0 || size.y === 0) return;
     // More above: the names of areas stand there.
-    this.map.fitBounds(all.pad(0.05), { maxZoom: 15, paddingTopLeft: [24, 60], paddingBottomRight: [24, 24] });
+    this.map.fitBounds(all.pad(0.05), { maxZoom: 15, paddingTopLeft: [24, 44], paddingBottomRight: [24, 24] });
     this.#fitted = true;
   };
 
@@ -215,6 +217,7 @@ export class ClusterMap {
     if (key === this.#areaKey) return;
     this.#areaKey = key;
     this.#areas.clearLayers();
+    this.#areaNames.clearLayers();
     const by = Map.groupBy(clusters, (cluster) => cluster.area_id);
     for (const { id, name } of areas) {
       const places = (by.get(id) ?? []).map(({ latitude, longitude }): Point => [latitude, longitude]);
@@ -235,7 +238,7 @@ export class ClusterMap {
         className: "map-area",
       });
       this.#areas.addLayer(shape);
-      this.#areas.addLayer(above.setContent(span(name)));
+      this.#areaNames.addLayer(above.setContent(span(name)));
     }
   }
 
@@ -266,7 +269,7 @@ export class ClusterMap {
       const wanted = inView.has(held);
       if (wanted !== Boolean(held.mark.getTooltip()?.options.permanent)) this.#tip(held, wanted);
     }
-    const few = !named && this.#areas.getLayers().length <= AREAS_NAMED_AT_MOST && this.map.getZoom() >= 9;
+    const few = !named && this.#areaNames.getLayers().length <= AREAS_NAMED_AT_MOST && this.map.getZoom() >= 9;
     this.map.getContainer().classList.toggle("areas-named", few);
   };
 }
