@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -39,6 +40,7 @@ PASSWORD: Final = "mat khau moi cua nha"
 NAME, LONGER, REASON = 120, 200, 500
 _APART: Final = timedelta(minutes=10)
 _WITH_ADDRESSES: Final = ("javascript:hit(0)", "data:text/html,hit(0)")
+_TAG: Final = re.compile("<[a-z/!]")
 #: Told by the page itself, before any of its own code runs.
 _WATCH: Final = """
 addEventListener("securitypolicyviolation", (e) => forbidden(`${e.violatedDirective} ${e.blockedURI} ${e.sample}`));
@@ -54,9 +56,9 @@ class Pen:
         self._lines: dict[int, itertools.cycle[str]] = {}
 
     def line(self, most: int = NAME) -> str:
-        """The next payloads that have room in so many letters."""
-        lines = self._lines.setdefault(most, itertools.cycle(packed(most)))
-        return self.like(next(lines))
+        """The next payloads that have room in so many letters; as markup they would not be seen as they stand."""
+        harmful = (each for each in packed(most) if _TAG.search(each))
+        return self.like(next(self._lines.setdefault(most, itertools.cycle(harmful))))
 
     def lines(self, most: int = NAME) -> list[str]:
         """All payloads, in lines of so many letters."""

