@@ -53,6 +53,19 @@ const GROUND_KM = 0.9;
 const NAMED_AT_MOST = 30;
 const AREAS_NAMED_AT_MOST = 24;
 
+/** Half the height of an area's name, and the width of its letters on the average. */
+const NAME_PX = 9;
+const LETTER_PX = 7.5;
+/** Between an area and its name: a mark at its edge reaches a little beyond it. */
+const GAP_PX = 4;
+
+interface Box {
+  left: number;
+  right: number;
+  top: number;
+  bottom: number;
+}
+
 export class ClusterMap {
   readonly map: LeafletMap;
   #canvas: MarkCanvas;
@@ -62,6 +75,7 @@ export class ClusterMap {
   #graticule: Graticule;
   #areas = new LayerGroup();
   #areaNames = new LayerGroup();
+  #named: { text: string; bounds: LatLngBounds; tooltip: Tooltip }[] = [];
   #places: readonly Point[] = [];
   #drawn = new LayerGroup();
   #tiles: GridLayer | null = null;
@@ -218,6 +232,7 @@ export class ClusterMap {
     this.#areaKey = key;
     this.#areas.clearLayers();
     this.#areaNames.clearLayers();
+    this.#named = [];
     const by = Map.groupBy(clusters, (cluster) => cluster.area_id);
     for (const { id, name } of areas) {
       const places = (by.get(id) ?? []).map(({ latitude, longitude }): Point => [latitude, longitude]);
@@ -231,14 +246,11 @@ export class ClusterMap {
         fillOpacity: 0.09,
         smoothFactor: 0.5,
       }); // prettier-ignore
-      const north = shape.getBounds();
-      const above = new Tooltip([north.getNorth(), north.getCenter().lng], {
-        permanent: true,
-        direction: "top",
-        className: "map-area",
-      });
+      const bounds = shape.getBounds();
+      const tooltip = new Tooltip(bounds.getCenter(), { permanent: true, direction: "center", className: "map-area" });
+      this.#named.push({ text: name, bounds, tooltip });
       this.#areas.addLayer(shape);
-      this.#areaNames.addLayer(above.setContent(span(name)));
+      this.#areaNames.addLayer(tooltip.setContent(span(name)));
     }
   }
 
@@ -271,7 +283,31 @@ export class ClusterMap {
     }
     const few = !named && this.#areaNames.getLayers().length <= AREAS_NAMED_AT_MOST && this.map.getZoom() >= 9;
     this.map.getContainer().classList.toggle("areas-named", few);
+    if (few) this.#placeNames(near.map(({ mark }) => this.map.latLngToContainerPoint(mark.getLatLng())));
   };
+
+  /** Each name above its area, or below it, where no mark and no other name is; where neither is free it is left out. */
+  #placeNames(marks: readonly { x: number; y: number }[]): void {
+    const taken: Box[] = marks.map(({ x, y }) => ({ left: x - 7, right: x + 7, top: y - 7, bottom: y + 7 }));
+    for (const { text, bounds, tooltip } of this.#named) {
+      const middle = bounds.getCenter().lng;
+      const above = this.map.latLngToContainerPoint([bounds.getNorth(), middle]).subtract([0, NAME_PX + GAP_PX]);
+      const below = this.map.latLngToContainerPoint([bounds.getSouth(), middle]).add([0, NAME_PX + GAP_PX]);
+      const half = (text.length * LETTER_PX) / 2;
+      const boxAt = ({ x, y }: { x: number; y: number }): Box => ({
+        left: x - half, right: x + half, top: y - NAME_PX, bottom: y + NAME_PX,
+      }); // prettier-ignore
+      const free = [above, below].find((at) => !taken.some((box) => overlap(box, boxAt(at))));
+      tooltip.setOpacity(free ? 1 : 0);
+      if (!free) continue;
+      taken.push(boxAt(free));
+      tooltip.setLatLng(this.map.containerPointToLatLng(free));
+    }
+  }
+}
+
+function overlap(a: Box, b: Box): boolean {
+  return a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
 }
 
 function boundsOf(places: readonly Point[]): LatLngBounds {
