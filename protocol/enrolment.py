@@ -58,7 +58,7 @@ from protocol.messages import (
 from protocol.trust import TrustedState, Verified
 
 _MAX_FILE: Final = 64 * 1024
-_MAX_TOKENS: Final = 4096
+_MAX_TOKENS: Final = 8192
 _LONGEST_URL: Final = 300
 _SHORTEST_TOKEN: Final = 16
 _LONGEST_TOKEN: Final = 128

@@ -25,7 +25,7 @@ from controller.api.languages import tongue_of
 from controller.api.routing import Call, Route, route
 from controller.api.schema import Empty, Instant, OptionalReason, Page, PageQuery, Schema, paginate
 from controller.services.alerts.board import Board, unaware
-from controller.services.alerts.call_sheet import as_html, as_text, make_sheet
+from controller.services.alerts.call_sheet import SHEET_POLICY, as_html, as_text, make_sheet
 from controller.services.alerts.desk import AlertDesk
 from controller.services.alerts.model import Alert
 from controller.services.context import Clock, Permission
@@ -243,7 +243,7 @@ class AlertRoutes:
         sheet = make_sheet(alert, silent, self._directory, now)
         if call.query.plain:
             return web.Response(text=as_text(sheet), content_type="text/plain", charset="utf-8")
-        policy = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
+        policy = {"Content-Security-Policy": SHEET_POLICY}
         return web.Response(text=as_html(sheet), content_type="text/html", charset="utf-8", headers=policy)
 
     async def events(self, call: Call[Empty, Since]) -> web.StreamResponse:

@@ -37,7 +37,7 @@ from protocol.handshake import Peer
 TOKEN_LIFE: Final = timedelta(days=30)
 TOKEN_LIFE_MAX: Final = timedelta(days=366)
 #: Tokens in one provisioning file (the wire's own bound is the same).
-TOKENS_MAX: Final = 4096
+TOKENS_MAX: Final = 8192
 #: Random bytes in a token: 144 bits, of which the wire wants at least 60.
 _TOKEN_BYTES: Final = 18
 #: Boxes that may wait for a person at a time; one address may hold a quarter of them.

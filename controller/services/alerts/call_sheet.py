@@ -6,9 +6,11 @@ the same; it is in Vietnamese, because village heads' numbers are dialled by peo
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from html import escape
 from zoneinfo import ZoneInfo
 
@@ -26,6 +28,13 @@ _WHY = {
     "delivered": "đã gửi, chưa trả lời",
     "verified": "đã nhận, chưa phát",
 }
+
+_STYLE = (
+    "body{font:12pt sans-serif;margin:1.5cm}table{border-collapse:collapse;width:100%}"
+    "td,th{border:1px solid #000;padding:4px 6px;text-align:left}thead{display:table-header-group}"
+)
+#: What a browser may do with the sheet: this one style, by its hash (CSP 3, 2.3.1), and nothing else.
+SHEET_POLICY = f"default-src 'none'; style-src 'sha256-{b64encode(sha256(_STYLE.encode()).digest()).decode()}'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +121,8 @@ def as_html(sheet: CallSheet) -> str:
         for number, call in enumerate(sheet.calls, start=1)
     )
     return (
-        '<!doctype html><html lang="vi"><head><meta charset="utf-8"><title>Danh sách gọi điện</title><style>'
-        "body{font:12pt sans-serif;margin:1.5cm}table{border-collapse:collapse;width:100%}"
-        "td,th{border:1px solid #000;padding:4px 6px;text-align:left}thead{display:table-header-group}"
-        "</style></head><body>"
+        '<!doctype html><html lang="vi"><head><meta charset="utf-8"><title>Danh sách gọi điện</title>'
+        f"<style>{_STYLE}</style></head><body>"
         f"<h1>Danh sách gọi điện</h1><h2>{escape(sheet.heading)}</h2>"
         f"<p>Phát lúc {_local(sheet.given, sheet.zone)}; in lúc {_local(sheet.printed, sheet.zone)}. "
         f"{sheet.count}.</p>"

@@ -103,7 +103,7 @@ class TestProvisioningFile:
             assert Provisioning.from_bytes(file.to_bytes()) == file
 
     def test_many_tokens_fit(self) -> None:
-        file = Provisioning(None, d.ROOT.fingerprint, tuple(f"{n:032d}" for n in range(4096)))
+        file = Provisioning(None, d.ROOT.fingerprint, tuple(f"{n:032d}" for n in range(8192)))
         assert Provisioning.from_bytes(file.to_bytes()) == file
 
     @pytest.mark.parametrize(
