@@ -46,6 +46,8 @@ _RECORDS_S: Final = 90.0
 #: How far ahead a relay is planned, so that every box has its plan; and how long its window is.
 _PLANNED_S: Final = 10.0
 _WINDOW_S: Final = 50
+#: A relay to more than these is more than two cores carry for both sides.
+_RELAYED: Final = 1_000
 #: Half of a thousand: two processes, because a box has a core of its own and two cores are what there is here.
 _AGENTS_A_PROCESS: Final = 500
 
@@ -101,6 +103,7 @@ class District:
         self.area = self.desk.area()
         clusters = self._clusters(self.area, agents)
         self._ours = tuple(clusters)
+        self._relayed = self._ours[:_RELAYED]
         self.elsewhere = self.desk.area("Vùng khác")
         self._clusters(self.elsewhere, empty)
         self._lan, self._minh = officer(self.desk, "lan"), officer(self.desk, "minh")
@@ -139,7 +142,7 @@ class District:
         return total
 
     def _all_playing(self) -> bool:
-        return bool(self._total()["playing"] >= self.agents)
+        return bool(self._total()["playing"] >= len(self._relayed))
 
     def _held(self) -> bool:
         with self.desk.api() as api:
@@ -156,13 +159,13 @@ class District:
             self._starts.append(time.monotonic() + (_ASK_S if not self._starts else 0.0))
 
     def relay(self) -> None:
-        """A relay of the station, planned for everyone, sounding everywhere on return (in bundles of a second)."""
+        """A relay of the station, sounding at everyone (the first thousand) on return, in bundles of a second."""
         self.turn(2)  # the relay and what goes over it
         begin = soon(max(_PLANNED_S, self._window_ends - time.time()))
         self._window_ends = begin.timestamp() + _WINDOW_S + 1
         content = {"kind": "relay", "source": self.source, "fallback": []}
         schedule(self.desk, self.area, [], begin.timestamp(), content=content, priority="RELAY", slot_s=_WINDOW_S,
-                 targets={"areas": [self.area]}, title="Tiếp sóng")  # fmt: skip
+                 targets={"clusters": list(self._relayed)}, title="Tiếp sóng")  # fmt: skip
         time.sleep(max(0.0, begin.timestamp() - time.time()))
         _until(self._all_playing, _WINDOW_S - 20, "the relay sounds everywhere", every_s=0.5)
 
