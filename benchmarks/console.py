@@ -245,7 +245,7 @@ def _boxes(browser: Browser, desk: Desk, rounds: int, folder: Path) -> Iterator[
         person = _person(browser, desk)
         stack.callback(person.close)
         page = person.go("fleet?state=idle")
-        expect(page.get_by_role("row").filter(has_text="Đang chờ")).not_to_have_count(0, timeout=30_000)
+        expect(page.get_by_role("row").filter(has_text="Sẵn sàng")).not_to_have_count(0, timeout=30_000)
         page = person.go("fleet")
         _until_usable(page, "fleet")
         yield from _muted(desk, page, many[0], rounds)
@@ -267,7 +267,7 @@ def _muted(desk: Desk, page: Page, cluster: dict[str, Any], rounds: int) -> Iter
         release = partial(api.post, f"/api/v1/clusters/{watch.id}/release")
         for _ in range(rounds):
             seen.append(watch.after(hold, "muted", "Tắt tiếng"))
-            seen.append(watch.after(release, "idle", "Đang chờ"))
+            seen.append(watch.after(release, "idle", "Sẵn sàng"))
     yield from _cases("a box is muted or released by order", seen)
 
 
