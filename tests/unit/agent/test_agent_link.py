@@ -124,7 +124,7 @@ async def test_boots_into_its_plan_without_any_controller(tmp_path: Path) -> Non
         await eventually(lambda: agent.cluster is not None)
         assert agent.cluster is not None
         assert not agent.cluster.wall.trusted  # nobody vouches for the time since this boot
-        assert agent.watch.has("time_untrusted")
+        await eventually(lambda: agent.watch.has("time_untrusted"))
         await asyncio.sleep(max(0.0, (start - soon(0)).total_seconds()) + 0.5)
         assert agent.cluster.conductor.heard() is None
     async with SmallController(tmp_path, controller.keys, port=controller.port) as again:
