@@ -58,7 +58,7 @@ class Round:
 
     first_sample: tuple[float, ...]  # per cluster, from the confirmation
     acknowledged: tuple[float, ...]  # per cluster, from the confirmation until the desk knows that it was believed
-    silence: tuple[float, ...]  # per cluster, from STOP
+    silence: tuple[float, ...]  # per cluster that still sounded, from STOP
     answer: float  # until the confirming person has their 2xx
     board: float  # until the board shows everyone sounding
     obeyed: float  # from STOP until everybody has said so
@@ -225,10 +225,13 @@ class District:
     def heard(self, alert: dict[str, Any], given: Given, stopped: Stopped) -> Round:
         """What the agents wrote down about an alert."""
         found = self._sounded(f"rule_id LIKE '{alert['id']}%'", self._ours)
+        cut = [ended - stopped.asked for _, ended in found if ended > stopped.asked]
+        if len(cut) < len(found):
+            note(f"{len(found) - len(cut)} of {len(found)} were silent before STOP, and count for no silence")
         return Round(
             first_sample=tuple(started - given.asked for started, _ in found),
             acknowledged=given.acknowledged,
-            silence=tuple(ended - stopped.asked for _, ended in found),
+            silence=tuple(cut),
             answer=given.answer,
             board=given.board,
             obeyed=stopped.obeyed,

@@ -66,7 +66,8 @@ def told(case: str, done: Sequence[Round], bounds: Bounds) -> Iterator[Case]:
     silence = [one for each in done for one in each.silence]
     acknowledged = [one for each in done for one in each.acknowledged]
     yield from spread(case, "confirm → first sample", first, bounds.of(_CONFIRM_S))
-    yield from spread(case, "STOP → silence", silence, bounds.of(_STOP_S))
+    if silence:
+        yield from spread(case, "STOP → silence", silence, bounds.of(_STOP_S))
     yield _one(case, "confirm → board complete, slowest", max(each.board for each in done), bounds.of(_BOARD_S))
     yield from spread(case, "confirm → acknowledged", acknowledged, None)
     yield _one(case, "STOP → acknowledged by all, slowest", max(each.obeyed for each in done), None)

@@ -113,10 +113,10 @@ class MediaStore:
         file = await asyncio.to_thread(path.open, "wb")
         try:
             size = await self._write_all(file, body)
+            await self._precedence.turn()  # the disk, too: the journal's line goes first
         except BaseException:
             await asyncio.to_thread(_discard, file, path)
             raise
-        await self._precedence.turn()  # the disk, too: the journal's line goes first
         await asyncio.to_thread(_finish, file)
         if size == 0:
             await asyncio.to_thread(path.unlink, missing_ok=True)

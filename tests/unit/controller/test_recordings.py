@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import random
 import wave
@@ -18,6 +19,7 @@ from controller.services.context import Actor, Role, RoleGrant
 from controller.services.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 from controller.services.intake import WAITING, Job, Progress
 from controller.services.media_store import DiskFullError, MediaStore, UploadTooLargeError
+from controller.services.precedence import Precedence
 from controller.services.recordings import NewRecording, Upload
 from tests.unit.controller.air_kit import ADMIN, open_stage, until
 
@@ -119,6 +121,26 @@ async def test_what_was_acknowledged_is_finished_after_a_restart(tmp_path: Path)
         assert (await stage.settled(kept.id)).state == "ready"
         assert (await stage.settled(lost.id)).report["code"] == "interrupted"
         assert not (tmp_path / "uploads" / "stray.part").exists()
+
+
+async def test_who_leaves_while_an_order_holds_the_upload_still_leaves_nothing(tmp_path: Path) -> None:
+    precedence = Precedence()
+    store = MediaStore(tmp_path, reserve=0, precedence=precedence)
+    store.open()
+    whole = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"all of it"
+        precedence.order()
+        whole.set()
+
+    receiving = asyncio.create_task(store.receive("up", body(), None))
+    await whole.wait()
+    await asyncio.sleep(0.05)  # it is written, and holds still before the disk is asked
+    receiving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await receiving
+    assert list((tmp_path / "uploads").iterdir()) == []
 
 
 async def test_too_large_too_full_too_many_and_empty(tmp_path: Path) -> None:
